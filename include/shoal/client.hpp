@@ -1,0 +1,126 @@
+// The client library: hands jobs to a cluster through any of its nodes and follows them to their
+// end.
+//
+// A Client knows a list of addresses and talks to one node at a time, its gateway. When that node
+// dies the client goes on with another member by itself: ids are minted here, so nothing is
+// submitted twice. Asynchronous with Asio coroutines; SyncClient is the same for simple programs.
+// One Client belongs to one io_context and one thread.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <asio/io_context.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "shoal/cluster.hpp"
+#include "shoal/id.hpp"
+#include "shoal/job.hpp"
+#include "shoal/result.hpp"
+
+namespace shoal {
+
+struct ClientOptions {
+  // HOST:PORT each; tried in turn. Empty: 127.0.0.1:7461.
+  std::vector<std::string> addresses;
+  std::chrono::milliseconds connect_timeout{1000};
+  // Over all attempts to reach some node for one call; then ErrorCode::unavailable, naming what was
+  // tried.
+  std::chrono::milliseconds timeout{15000};
+};
+
+// A job to hand in: one task (no elements) or an array.
+struct Submission {
+  std::string name;
+  TaskSpec spec;
+  bool array = false;
+  std::vector<std::string> arguments;  // One for each element of an array.
+  Retention retention = Retention::week;
+  std::optional<JobId> id;  // Set with `nonce` to resume an interrupted submission.
+  std::optional<Nonce> nonce;
+};
+
+struct Submitted {
+  JobId id;
+  Nonce nonce;
+  std::uint32_t copies = 0;  // Disks that the acknowledgement stands on.
+};
+
+// A task that changed, and its output tails when it ended and output was asked for.
+struct TaskUpdate {
+  TaskStatus status;
+  std::optional<std::array<std::string, 2>> tails;
+};
+
+struct LogPiece {
+  std::uint32_t attempt = 0;
+  NodeId node;
+  std::string bytes;
+  std::string note;  // For people.
+  bool complete = true;
+};
+
+struct WatchOptions {
+  bool tasks = true;
+  bool with_output = false;
+};
+
+class Client {
+ public:
+  Client(asio::io_context& context, ClientOptions options);
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // Returns when the whole job is on disk at a majority of its homes. `progress` hears how many
+  // tasks are.
+  asio::awaitable<Result<Submitted>> submit(Submission submission,
+                                            std::function<void(std::uint32_t)> progress = {});
+
+  // Follows a job until it is finished; each task's updates arrive in order and without repeats.
+  // `on_update` returning false ends the watch early (the result is then the last status known).
+  using OnUpdate = std::function<bool(const std::vector<TaskUpdate>&, const JobStatus*)>;
+  asio::awaitable<Result<JobStatus>> watch(JobId job, WatchOptions options, OnUpdate on_update);
+
+  asio::awaitable<Result<JobDetails>> job(JobId id);
+  // Every task whose state's bit is set, in index order.
+  asio::awaitable<Result<std::vector<TaskStatus>>> tasks(JobId id, std::uint32_t states = ~0U);
+  asio::awaitable<Result<JobListing>> list(JobFilter filter);
+  asio::awaitable<Result<void>> cancel(JobId job, std::optional<std::uint32_t> index = {});
+  // Output of one stream (0 = stdout, 1 = stderr) of a task; `on_piece` hears it piece by piece.
+  asio::awaitable<Result<void>> read_log(TaskId task, int stream, bool follow,
+                                         std::uint32_t attempt,
+                                         std::function<bool(const LogPiece&)> on_piece);
+  asio::awaitable<Result<ClusterView>> members();
+  asio::awaitable<Result<RingView>> ring(std::optional<JobId> job = {});
+
+  // A whole id, a unique prefix, a name of one job, or "@last". Errors name the candidates.
+  asio::awaitable<Result<JobId>> resolve(std::string text);
+
+  std::string gateway() const;  // Address of the node talked to; empty when none.
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+// The same calls, each run to its end. For simple programs.
+class SyncClient {
+ public:
+  explicit SyncClient(ClientOptions options);
+  Result<Submitted> submit(Submission submission);
+  Result<JobStatus> wait(JobId job,
+                         std::function<bool(const std::vector<TaskUpdate>&)> on_update = {});
+  Result<JobDetails> job(JobId id);
+  Result<void> cancel(JobId id);
+
+ private:
+  asio::io_context context_;
+  Client client_;
+};
+
+}  // namespace shoal

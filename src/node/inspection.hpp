@@ -1,0 +1,39 @@
+// A look inside a node, for the simulator's checkers and for tests.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "node/node.hpp"
+
+namespace shoal::node {
+
+struct HeldTask {  // A committed task record of a shard this node owns.
+  TaskId task;
+  TaskState state = TaskState::ready;
+  std::uint32_t attempt = 0;
+  NodeId node;
+};
+
+struct ReadyNeed {  // The smallest need among the ready tasks here that may run now.
+  std::uint32_t cpu_millis = 0;
+  std::uint64_t memory_bytes = 0;
+};
+
+struct Node::Inspection {
+  std::vector<std::pair<NodeId, wire::MemberState>> members;  // Sorted; the node itself included.
+  std::vector<ShardId> owned;
+  std::uint32_t ready = 0;                 // Ready tasks in the queue, those in back-off left out.
+  std::vector<ReadyNeed> ready_needs;      // One each for the distinct needs in the queue; <= 16.
+  std::uint32_t cpu_millis = 0;            // Capacity.
+  std::uint32_t cpu_millis_started = 0;    // Of started attempts.
+  std::uint32_t cpu_millis_unstarted = 0;  // Of grants held, not started.
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t memory_bytes_started = 0;
+  std::uint64_t memory_bytes_unstarted = 0;
+  std::vector<AttemptId> running;       // Started here, not ended. Sorted.
+  std::vector<HeldTask> tasks() const;  // Costly: decodes every task record of the owned shards.
+  const Node* node = nullptr;
+};
+
+}  // namespace shoal::node
