@@ -7,6 +7,7 @@
 // One Client belongs to one io_context and one thread.
 #pragma once
 
+#include <array>
 #include <asio/awaitable.hpp>
 #include <asio/io_context.hpp>
 #include <chrono>
@@ -29,8 +30,14 @@ struct ClientOptions {
   std::vector<std::string> addresses;
   std::chrono::milliseconds connect_timeout{1000};
   // Over all attempts to reach some node for one call; then ErrorCode::unavailable, naming what was
-  // tried.
+  // tried. A client that never reached any node gives up after one round of all addresses.
   std::chrono::milliseconds timeout{15000};
+};
+
+struct Submitted {
+  JobId id;
+  Nonce nonce;
+  std::uint32_t copies = 0;  // Disks that the acknowledgement stands on.
 };
 
 // A job to hand in: one task (no elements) or an array.
@@ -42,12 +49,8 @@ struct Submission {
   Retention retention = Retention::week;
   std::optional<JobId> id;  // Set with `nonce` to resume an interrupted submission.
   std::optional<Nonce> nonce;
-};
-
-struct Submitted {
-  JobId id;
-  Nonce nonce;
-  std::uint32_t copies = 0;  // Disks that the acknowledgement stands on.
+  // Hears the id as soon as the job's record is on disk, while an array's elements still go in.
+  std::function<void(const Submitted&)> on_created;
 };
 
 // A task that changed, and its output tails when it ended and output was asked for.
@@ -59,9 +62,10 @@ struct TaskUpdate {
 struct LogPiece {
   std::uint32_t attempt = 0;
   NodeId node;
+  std::uint64_t offset = 0;  // Of `bytes` in the attempt's stream.
   std::string bytes;
-  std::string note;  // For people.
-  bool complete = true;
+  std::string note;      // For people.
+  bool complete = true;  // False: the node that has the rest did not answer.
 };
 
 struct WatchOptions {
@@ -95,7 +99,8 @@ class Client {
   asio::awaitable<Result<void>> read_log(TaskId task, int stream, bool follow,
                                          std::uint32_t attempt,
                                          std::function<bool(const LogPiece&)> on_piece);
-  asio::awaitable<Result<ClusterView>> members();
+  // Without figures the gateway answers from its own table, at once.
+  asio::awaitable<Result<ClusterView>> members(bool with_figures = true);
   asio::awaitable<Result<RingView>> ring(std::optional<JobId> job = {});
 
   // A whole id, a unique prefix, a name of one job, or "@last". Errors name the candidates.

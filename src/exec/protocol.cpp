@@ -75,8 +75,8 @@ void put_body(std::string& out, const EndedMessage& message) {
   put(out, std::string_view(result.message));
 }
 
-// Reads a frame's body. The first value that is not there or out of range makes ok() false for good;
-// what is read after that is empty.
+// Reads a frame's body. The first value that is not there or out of range makes ok() false for
+// good; what is read after that is empty.
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : bytes_(bytes) {}

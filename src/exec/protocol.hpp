@@ -13,8 +13,8 @@
 //
 // `launch` is the node's own number of a launch; it is never used twice on one socket.
 //
-// Limits: a frame is at most kFrameBytesMax. A longer one, an unknown type, a body that ends early or
-// late, or an enumerator out of range is an error; the stream is then of no use any more.
+// Limits: a frame is at most kFrameBytesMax. A longer one, an unknown type, a body that ends early
+// or late, or an enumerator out of range is an error; the stream is then of no use any more.
 #pragma once
 
 #include <array>

@@ -26,6 +26,7 @@ struct Source {
   NodeId node;
   ClusterId cluster;
   Address address;
+  Channel channel = Channel::stream;
 };
 
 class Node {
@@ -57,7 +58,7 @@ class Node {
   void on_client_closed(Now now, SessionId session);
   void on_process_ended(Now now, task::ProcessEnded ended);
   // Absent: the record is not there any more, or does not match its checksum.
-  void on_store_read(Now now, std::uint64_t request, std::optional<std::string> value);
+  void on_store_read(Now now, std::uint64_t request, std::optional<wire::Record> record);
   void on_output_read(Now now, task::OutputPiece piece);
   void on_sync_time(Duration duration);  // For statistics: how long one durable batch took.
   void on_advertised(Now now,

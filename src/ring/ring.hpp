@@ -47,7 +47,7 @@ class Ring {
   // there are fewer.
   std::vector<NodeId> preference_list(std::uint64_t key, std::size_t replicas) const;
 
-  // How much of the key space each member owns (comes first for), in parts per million, by node id.
+  // How much of the key space each member owns, in parts per million; sorted by node id.
   std::vector<std::pair<NodeId, std::uint64_t>> shares() const;
 
   // False for a zone with too little weight to be given one replica of everything.

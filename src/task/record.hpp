@@ -40,16 +40,21 @@ struct JobRecord {
 
 // A job's template in a shard that does not hold the job's record.
 struct SpecRecord {
-  Nonce nonce;
+  Nonce nonce;  // Zero in a shard that heard of the job's cancelling before of its elements.
+  bool cancelled = false;  // The job is: elements created from here on are born cancelled.
   TaskSpec spec;
   bool operator==(const SpecRecord&) const = default;
 };
+
+// What a description takes when it is stored or sent, an upper bound but for ~150 bytes of fixed
+// fields; kSpecBytesMax limits it.
+std::size_t spec_bytes(const TaskSpec& spec);
 
 // Absent when the description is in order; else what is wrong, for people.
 std::optional<std::string> validate(const TaskSpec& spec);
 
 // The spec of one element: placeholders in argv replaced (see TaskSpec). Number = index + 1 for
-// `{#}`.
+// `{#}`. The result's `substitute` is unset: nothing in it is replaced again.
 TaskSpec element_spec(const TaskSpec& spec, std::uint32_t index, const std::string& argument);
 
 }  // namespace shoal::task

@@ -1,0 +1,67 @@
+// Runs one node over real I/O: sockets (net), a disk (store), processes (exec) and clocks.
+//
+// One thread runs a loop. What is ready goes into the node as inputs; then one turn takes its
+// output and carries it out exactly as node/output.hpp says. The clocks are read once for the
+// inputs of a turn. Writes go to the group-commit thread, whose news of durability is an input like
+// any other; messages of the node to itself are inputs of the next turn.
+//
+// An error of the disk ends the process with a sentence: what was promised must not be promised by
+// a node that cannot keep it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.hpp"
+#include "exec/supervisor.hpp"
+#include "shoal/id.hpp"
+#include "shoal/result.hpp"
+
+namespace shoal::daemon {
+
+struct DriverConfig {
+  std::string name;
+  std::string version;
+  Address listen;
+  // Absent: the address listened on; when that is unspecified, the local address of the first
+  // stream with a peer.
+  std::optional<Address> advertise;
+  std::vector<HostPort> seeds;  // A name stands for all its addresses.
+  std::uint32_t expect = 1;
+  std::filesystem::path data_folder;  // Absolute.
+  std::uint32_t cpu_millis = 1000;
+  std::uint64_t memory_bytes = 0;
+  std::string profile = "lan";     // local, lan, wan
+  std::function<void()> on_ready;  // Once: the node serves.
+};
+
+class Driver {
+ public:
+  class Parts;
+  explicit Driver(std::unique_ptr<Parts> parts);  // Made by boot().
+  // Takes the folder, restores the node from it and listens; nothing is said to anyone before
+  // run(). Supervisors were spawned before this process had threads. Errors are sentences for the
+  // operator.
+  static Result<std::unique_ptr<Driver>> boot(DriverConfig config,
+                                              std::vector<exec::SupervisorHandle> supervisors);
+  ~Driver();
+  Driver(const Driver&) = delete;
+  Driver& operator=(const Driver&) = delete;
+
+  NodeId id() const;
+  Address listening() const;
+
+  // Until SIGTERM or SIGINT and the node's orderly stop; a second signal ends the process at once.
+  // Returns the exit status.
+  int run();
+
+ private:
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace shoal::daemon

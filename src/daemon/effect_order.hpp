@@ -1,0 +1,53 @@
+// The order in which a node's effects may leave (node/output.hpp): what no crash can undo at once,
+// the rest when the writes of its own and of all earlier outputs are durable.
+//
+// Sans I/O: the driver passes each Output in the order it was taken, persists the writes that come
+// back under their number, and says how far the disk has come; it carries out what is returned.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "node/output.hpp"
+
+namespace shoal::daemon {
+
+// What may be done now, in any order; lists keep the order of the node's.
+struct Effects {
+  std::vector<node::Envelope> messages;
+  std::vector<node::ClientAnswer> answers;
+  std::vector<task::Kill> kills;
+  std::vector<task::Launch> launches;
+  std::vector<node::StoreRead> store_reads;
+  std::vector<task::OutputRead> output_reads;
+  std::vector<wire::Write> writes;  // To be persisted as `sequence`; empty when there is none.
+  std::uint64_t sequence = 0;
+};
+
+class EffectOrder {
+ public:
+  Effects on_output(node::Output output);
+
+  // Every batch of writes up to `sequence` is on the disk.
+  Effects on_durable(std::uint64_t sequence);
+
+  // Nothing waits for the disk.
+  bool settled() const { return durable_ == last_ && held_.empty(); }
+
+ private:
+  struct Held {
+    std::uint64_t sequence = 0;
+    std::vector<node::Envelope> promises;
+    std::vector<task::Launch> launches;
+    std::vector<node::ClientAnswer> replies;
+  };
+  void hold(node::Output& output);
+
+  std::deque<Held> held_;  // By rising sequence.
+  std::uint64_t last_ = 0;
+  std::uint64_t durable_ = 0;
+};
+
+}  // namespace shoal::daemon

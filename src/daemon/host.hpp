@@ -1,0 +1,20 @@
+// What the driver asks of the machine it runs on.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/address.hpp"
+#include "base/time.hpp"
+
+namespace shoal::daemon {
+
+Now read_clocks();               // CLOCK_BOOTTIME and the wall clock.
+std::uint64_t random_seed();     // From the kernel.
+std::uint64_t resident_bytes();  // Of this process; 0 when the system does not say.
+
+// An address of this machine that others may reach: of the first interface that is up and not the
+// loopback, else the loopback's.
+Address own_address(std::uint16_t port);
+
+}  // namespace shoal::daemon

@@ -1,0 +1,420 @@
+#include "node/job_owner.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "base/format.hpp"
+#include "base/log.hpp"
+#include "wire/persist.hpp"
+
+namespace shoal::node {
+namespace {
+
+// A mint time further ahead than this is a wrong clock, not a new job.
+constexpr std::chrono::minutes kSkewMax{5};
+
+}  // namespace
+
+void JobOwner::on_requests(Now now, NodeId gateway, wire::OwnerRequests requests) {
+  for (wire::OwnerRequest& item : requests.items) {
+    const Request request{gateway, item.id, item.shard};
+    if (!context_.shards->owns(item.shard)) {
+      operations_.answer(gateway, item.id, wire::WrongOwner{context_.entry(item.shard)});
+      continue;
+    }
+    std::visit([&](auto& body) { handle(now, request, body); }, item.body);
+  }
+}
+
+void JobOwner::not_found(const Request& request, JobId job) {
+  operations_.refuse(request.gateway, request.id, ErrorCode::not_found,
+                     format("no job {} so far; check the id with `shoal ps`", to_string(job)));
+}
+
+bool JobOwner::may_create(const Request& request, JobId job, Now now, const TaskSpec& spec) {
+  const auto refuse = [&](ErrorCode code, std::string message) {
+    operations_.refuse(request.gateway, request.id, code, std::move(message));
+    return false;
+  };
+  if (context_.stopping) {
+    return refuse(ErrorCode::unavailable, "this node is stopping; ask again in a moment");
+  }
+  if (job.minted() > now.wall + kSkewMax) {
+    return refuse(
+        ErrorCode::bad_input,
+        "the job's id was minted more than 5 minutes ahead of this node's time; check the "
+        "clock of the submitting machine");
+  }
+  if (context_.records >= context_.config.records_max) {
+    return refuse(
+        ErrorCode::overload,
+        format("this node holds {} records, its limit; wait until jobs expire or add nodes",
+               context_.config.records_max));
+  }
+  if (const auto wrong = task::validate(spec)) return refuse(ErrorCode::bad_input, *wrong);
+  return true;
+}
+
+task::TaskRecord JobOwner::new_task(Now now, ShardId, TaskId id, const ShardJob& job,
+                                    std::string argument) {
+  task::TaskRecord task{.argument = std::move(argument)};
+  if (job.cancelled) {
+    task.state = TaskState::cancelled;
+  } else if (claims_.claim_at_creation(now, id, job.spec)) {
+    task.state = TaskState::claimed;
+    task.attempt = 1;
+    task.node = context_.self();
+    task.lease_ms = static_cast<std::uint32_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(context_.config.lease).count());
+  }
+  return task;
+}
+
+void JobOwner::handle(Now now, const Request& request, const wire::CreateJob& create) {
+  if (const auto known = store_.proposed_job(request.shard, create.job)) {
+    if (known->nonce != create.nonce) {
+      operations_.refuse(request.gateway, request.id, ErrorCode::conflict,
+                         "id taken: another submission has this job id; mint a new one");
+      return;
+    }
+    // The same submission again: answer when what is here is certain.
+    const std::uint64_t operation = operations_.open(request.gateway, request.id, request.shard);
+    if (store_.committed_job(request.shard, create.job).presence != TaskStore::Presence::present) {
+      operations_.add(operation);
+      store_.put_job(now, request.shard, create.job, *known,
+                     {.change = Change::job, .operation = operation});
+    }
+    operations_.seal(operation);
+    return;
+  }
+  if (!may_create(request, create.job, now, create.spec)) return;
+  if (create.count == 0 || create.count > kJobTasksMax || (create.single && create.count != 1)) {
+    operations_.refuse(
+        request.gateway, request.id, ErrorCode::bad_input,
+        format("a job has 1 to {} tasks, not {}; split it", kJobTasksMax, create.count));
+    return;
+  }
+  task::JobRecord job{.nonce = create.nonce,
+                      .name = create.name,
+                      .state = create.single ? JobState::closed : JobState::open,
+                      .count = create.count,
+                      .created = now.wall,
+                      .spec = create.spec};
+  const std::uint64_t operation = operations_.open(request.gateway, request.id, request.shard);
+  operations_.add(operation);
+  ShardJob& cached = store_.make_job(request.shard, create.job);
+  cached.nonce = create.nonce;
+  cached.spec = create.spec;
+  cached.has_spec = true;
+  cached.single = create.single;
+  Token token{.change = Change::job, .operation = operation};
+  if (create.single) {
+    job.single = new_task(now, request.shard, {create.job, 0}, cached, create.argument);
+    token = {.change = Change::create, .to = job.single->state, .operation = operation};
+    ++cached.creating;
+  }
+  store_.put_job(now, request.shard, create.job, job, token);
+  operations_.seal(operation);
+}
+
+void JobOwner::handle(Now now, const Request& request, wire::CreateTasks& create) {
+  ShardJob* job = store_.job(request.shard, create.job);
+  if (job != nullptr && job->nonce != Nonce{} && job->nonce != create.nonce) {
+    operations_.refuse(request.gateway, request.id, ErrorCode::conflict,
+                       "id taken: another submission has this job id; mint a new one");
+    return;
+  }
+  if (job == nullptr && task::shard_of(create.job, context_.shard_count) == request.shard) {
+    operations_.refuse(request.gateway, request.id, ErrorCode::not_found,
+                       "the job itself is not here; create it before its tasks");
+    return;
+  }
+  if (!may_create(request, create.job, now, create.spec)) return;
+  const std::uint64_t operation = operations_.open(request.gateway, request.id, request.shard);
+  if (job == nullptr || !job->has_spec) {
+    const bool cancelled = job != nullptr && job->cancelled;
+    job = &store_.make_job(request.shard, create.job);
+    job->nonce = create.nonce;
+    job->spec = create.spec;
+    job->has_spec = true;
+    job->cancelled = cancelled;
+    ++job->creating;
+    operations_.add(operation);
+    store_.put_spec(now, request.shard, create.job, {create.nonce, cancelled, create.spec},
+                    {.change = Change::job, .operation = operation});
+  }
+  for (wire::NewElement& element : create.elements) {
+    const TaskId id{create.job, element.index};
+    if (element.argument.size() > kArgumentBytesMax || element.index >= kJobTasksMax ||
+        task::shard_of(id, context_.shard_count) != request.shard) {
+      continue;  // A well-behaved gateway never sends these.
+    }
+    auto held = store_.proposed(request.shard, id);
+    if (!held) {
+      held = TaskStore::Held{new_task(now, request.shard, id, *job, std::move(element.argument)),
+                             false};
+      ++job->creating;
+      operations_.add(operation);
+      store_.put(now, request.shard, id, *held,
+                 {.change = Change::create, .to = held->task.state, .operation = operation});
+    } else if (store_.committed(request.shard, id).presence != TaskStore::Presence::present) {
+      operations_.add(operation);
+      store_.put(now, request.shard, id, *held, {.change = Change::job, .operation = operation});
+    }
+  }
+  operations_.seal(operation);
+}
+
+void JobOwner::handle(Now now, const Request& request, const wire::CloseJob& close) {
+  auto job = store_.proposed_job(request.shard, close.job);
+  if (!job) return not_found(request, close.job);
+  if (job->nonce != close.nonce) {
+    operations_.refuse(request.gateway, request.id, ErrorCode::conflict,
+                       "id taken: another submission has this job id; mint a new one");
+    return;
+  }
+  const std::uint64_t operation = operations_.open(request.gateway, request.id, request.shard);
+  const bool certain =
+      store_.committed_job(request.shard, close.job).presence == TaskStore::Presence::present;
+  if (job->state == JobState::open || !certain) {
+    if (job->state == JobState::open) job->state = JobState::closed;
+    operations_.add(operation);
+    store_.put_job(now, request.shard, close.job, *job,
+                   {.change = Change::job, .operation = operation});
+  }
+  operations_.seal(operation);
+}
+
+void JobOwner::handle(Now now, const Request& request, const wire::CancelJob& cancel) {
+  auto job = store_.proposed_job(request.shard, cancel.job);
+  if (!job) return not_found(request, cancel.job);
+  if (job->state == JobState::finished &&
+      store_.committed_job(request.shard, cancel.job).job.state == JobState::finished) {
+    operations_.refuse(request.gateway, request.id, ErrorCode::conflict,
+                       format("job {} has finished already", to_string(cancel.job)));
+    return;
+  }
+  const std::uint64_t operation = operations_.open(request.gateway, request.id, request.shard);
+  if (job->single) {
+    cancel_here(now, request.shard, cancel.job, 0, operation);
+  } else {
+    job->cancelled = true;
+    if (job->state == JobState::open) job->state = JobState::closed;
+    operations_.add(operation);
+    store_.put_job(now, request.shard, cancel.job, *job,
+                   {.change = Change::job, .operation = operation});
+  }
+  operations_.seal(operation);
+}
+
+void JobOwner::handle(Now now, const Request& request, const wire::CancelTasks& cancel) {
+  if (cancel.index && !store_.proposed(request.shard, {cancel.job, *cancel.index})) {
+    return not_found(request, cancel.job);
+  }
+  const std::uint64_t operation = operations_.open(request.gateway, request.id, request.shard);
+  cancel_here(now, request.shard, cancel.job, cancel.index, operation);
+  operations_.seal(operation);
+}
+
+void JobOwner::cancel_here(Now now, ShardId shard, JobId id, std::optional<std::uint32_t> index,
+                           std::uint64_t operation) {
+  const auto cancel_one = [&](TaskId task_id) {
+    auto held = store_.proposed(shard, task_id);
+    if (!held || terminal(held->task.state)) return;
+    const Token token{.change = Change::cancel,
+                      .from = held->task.state,
+                      .to = TaskState::cancelled,
+                      .operation = operation};
+    held->task.state = TaskState::cancelled;
+    if (operation != 0) operations_.add(operation);
+    store_.put(now, shard, task_id, *held, token);
+  };
+  if (index) return cancel_one({id, *index});
+
+  ShardJob* job = store_.job(shard, id);
+  const bool job_record_here = store_.proposed_job(shard, id).has_value();
+  const bool known = job != nullptr && job->cancelled;
+  if (job == nullptr) job = &store_.make_job(shard, id);
+  job->cancelled = true;
+  if (!known && !job_record_here) {
+    ++job->creating;
+    const auto spec = store_.proposed_spec(shard, id);
+    task::SpecRecord record = spec.value_or(task::SpecRecord{});
+    record.cancelled = true;
+    if (operation != 0) operations_.add(operation);
+    store_.put_spec(now, shard, id, record, {.change = Change::job, .operation = operation});
+  }
+  std::vector<std::uint32_t> indices;
+  context_.shards->for_each_record(shard, element_key({id, 0}), element_key({id, ~0U}),
+                                   [&](const wire::RecordKey& key, const std::string&, bool) {
+                                     indices.push_back(record_name(key).index);
+                                   });
+  for (const std::uint32_t element : indices) cancel_one({id, element});
+}
+
+void JobOwner::handle(Now, const Request& request, const wire::GetJob& get) {
+  const auto shown = store_.committed_job(request.shard, get.job);
+  if (shown.presence == TaskStore::Presence::absent) return not_found(request, get.job);
+  if (shown.presence == TaskStore::Presence::unsettled) {
+    operations_.refuse(request.gateway, request.id, ErrorCode::unavailable,
+                       "this job's state is being settled; ask again");
+    return;
+  }
+  wire::JobReply reply{.status = tracker_.status(request.shard, get.job, shown.job),
+                       .owner = context_.self()};
+  if (const wire::ShardConfig* config = context_.shards->config(request.shard)) {
+    reply.home = config->home;
+  }
+  if (shown.job.single) reply.single = Watches::status_of(0, *shown.job.single);
+  operations_.answer(request.gateway, request.id, std::move(reply));
+}
+
+void JobOwner::handle(Now, const Request& request, const wire::GetTasks& get) {
+  constexpr std::uint32_t kLimitMax = 4096;
+  const std::uint32_t limit = std::min(std::max(get.limit, 1U), kLimitMax);
+  const std::uint32_t last = get.from + std::min(limit - 1, ~0U - get.from);
+  wire::TasksReply reply;
+  context_.shards->for_each_record(
+      request.shard, element_key({get.job, get.from}), element_key({get.job, last}),
+      [&](const wire::RecordKey& key, const std::string&, bool) {
+        const std::uint32_t index = record_name(key).index;
+        const auto shown = store_.committed(request.shard, {get.job, index});
+        if (shown.presence != TaskStore::Presence::present) return;
+        if ((get.states >> static_cast<unsigned>(shown.task.state) & 1) == 0) return;
+        reply.tasks.push_back(Watches::status_of(index, shown.task));
+      });
+  operations_.answer(request.gateway, request.id, std::move(reply));
+}
+
+void JobOwner::handle(Now now, const Request& request, const wire::WatchShard& watch) {
+  watches_.subscribe(now, request.gateway, request.shard, watch);
+  operations_.answer(request.gateway, request.id, wire::Done{});
+}
+
+void JobOwner::handle(Now, const Request& request, const wire::GetTail& get) {
+  watches_.read_tail(request.gateway, request.id, request.shard, get);
+}
+
+void JobOwner::on_committed(Now now, ShardId shard, const wire::RecordKey& key,
+                            const Token& token) {
+  ++context_.counters.commits;
+  const task::RecordName name = record_name(key);
+  if (name.kind == task::RecordKind::job) store_.index_job(shard, name.job);
+  if (token.change == Change::job) {
+    operations_.on_commit(token.operation);
+    if (name.kind == task::RecordKind::spec) {
+      ShardJob* job = store_.cached_job(shard, name.job);
+      if (job != nullptr && job->creating > 0) --job->creating;
+    }
+    if (name.kind != task::RecordKind::job) return;
+    const auto shown = store_.committed_job(shard, name.job);
+    if (shown.presence != TaskStore::Presence::present) return;
+    tracker_.track(now, shard, name.job, shown.job);
+    watches_.on_job(shard, name.job, tracker_.status(shard, name.job, shown.job));
+    return;
+  }
+  const TaskId id{name.job, name.kind == task::RecordKind::element ? name.index : 0};
+  store_.count(shard, id.job, token);
+  const auto held = store_.proposed(shard, id);
+  if (!held) return;
+  switch (token.change) {
+    case Change::create:
+      operations_.on_commit(token.operation);
+      if (held->task.state == TaskState::ready) claims_.on_ready(now, shard, id, held->task);
+      if (token.to == TaskState::claimed) claims_.on_claimed(now, shard, id, held->task, 0);
+      break;
+    case Change::recover:
+      if (held->task.state == TaskState::ready) claims_.on_ready(now, shard, id, held->task);
+      if (held->task.state == TaskState::claimed) {
+        claims_.on_recovered_claim(now, shard, id, held->task);
+      }
+      break;
+    case Change::claim:
+      claims_.on_claimed(now, shard, id, held->task, token.operation);
+      break;
+    case Change::outcome:
+    case Change::release:
+      claims_.on_ended(id);
+      if (held->task.state == TaskState::ready) claims_.on_ready(now, shard, id, held->task);
+      break;
+    case Change::cancel:
+      if (token.from == TaskState::claimed) claims_.end_attempt(shard, id, held->task);
+      claims_.on_ended(id);
+      operations_.on_commit(token.operation);
+      break;
+    case Change::none:
+    case Change::job:
+      break;
+  }
+  watches_.on_task(shard, id);
+  if (held->single && terminal(held->task.state)) {
+    const auto shown = store_.committed_job(shard, id.job);
+    if (shown.presence == TaskStore::Presence::present) {
+      watches_.on_job(shard, id.job, tracker_.status(shard, id.job, shown.job));
+    }
+  }
+}
+
+void JobOwner::recover_task(Now now, ShardId shard, TaskId id, bool settled) {
+  const auto held = store_.proposed(shard, id);
+  if (!held) return;
+  if (!settled) {
+    // The next version carries the value found; its commit says that it may be acted upon (O3).
+    if (ShardJob* job = store_.job(shard, id.job)) ++job->creating;
+    store_.put(now, shard, id, *held, {.change = Change::recover, .to = held->task.state});
+    return;
+  }
+  if (held->task.state == TaskState::ready) claims_.on_ready(now, shard, id, held->task);
+  if (held->task.state == TaskState::claimed)
+    claims_.on_recovered_claim(now, shard, id, held->task);
+}
+
+void JobOwner::on_owned(Now now, ShardId shard) {
+  struct Found {
+    task::RecordName name;
+    bool settled = false;
+  };
+  std::vector<Found> unfinished;
+  context_.shards->for_each_record(
+      shard, [&](const wire::RecordKey& key, const std::string& value, bool settled) {
+        const task::RecordName name = record_name(key);
+        if (name.kind == task::RecordKind::element) {
+          const auto task = wire::decode_task(value);
+          if (task && (!settled || !terminal(task->state))) unfinished.push_back({name, settled});
+        } else if (name.kind == task::RecordKind::job) {
+          const auto job = wire::decode_job(value);
+          if (settled) store_.index_job(shard, name.job);
+          if (job && (!settled || job->state != JobState::finished)) {
+            unfinished.push_back({name, settled});
+          }
+        }
+      });
+  for (const Found& found : unfinished) store_.job(shard, found.name.job);
+  for (const Found& found : unfinished) {
+    if (found.name.kind == task::RecordKind::element) {
+      recover_task(now, shard, {found.name.job, found.name.index}, found.settled);
+      continue;
+    }
+    const auto job = store_.proposed_job(shard, found.name.job);
+    if (!job) continue;
+    if (job->single) {
+      recover_task(now, shard, {found.name.job, 0}, found.settled);
+    } else if (found.settled) {
+      tracker_.track(now, shard, found.name.job, *job);
+    } else {
+      store_.put_job(now, shard, found.name.job, *job, {.change = Change::job});
+    }
+  }
+}
+
+void JobOwner::on_lost(ShardId shard) {
+  operations_.drop_shard(shard);
+  claims_.drop_shard(shard);
+  watches_.drop_shard(shard);
+  tracker_.drop_shard(shard);
+  store_.drop_shard(shard);
+}
+
+}  // namespace shoal::node

@@ -1,0 +1,57 @@
+#include "node/operations.hpp"
+
+#include <iterator>
+#include <string>
+#include <utility>
+
+namespace shoal::node {
+
+std::uint64_t Operations::open(NodeId gateway, std::uint64_t request, ShardId shard) {
+  open_.emplace(++last_, Operation{.gateway = gateway, .request = request, .shard = shard});
+  return last_;
+}
+
+void Operations::seal(std::uint64_t operation) { on_commit(operation); }
+
+void Operations::on_commit(std::uint64_t operation) {
+  const auto found = open_.find(operation);
+  if (found == open_.end() || --found->second.waiting > 0) return;
+  const Operation done = found->second;
+  open_.erase(found);
+  answer(done.gateway, done.request, wire::Done{copies(done.shard)});
+}
+
+void Operations::drop_shard(ShardId shard) {
+  for (auto entry = open_.begin(); entry != open_.end();) {
+    if (entry->second.shard != shard) {
+      ++entry;
+      continue;
+    }
+    refuse(entry->second.gateway, entry->second.request, ErrorCode::unavailable,
+           "the owner changed before this was certain; asking again with the same id is safe");
+    entry = open_.erase(entry);
+  }
+}
+
+void Operations::answer(NodeId gateway, std::uint64_t request, wire::OwnerReplyBody body) {
+  answers_[gateway].push_back({request, std::move(body)});
+}
+
+void Operations::refuse(NodeId gateway, std::uint64_t request, ErrorCode code,
+                        std::string message) {
+  answer(gateway, request, Error{code, std::move(message)});
+}
+
+std::uint32_t Operations::copies(ShardId shard) const {
+  const wire::ShardConfig* config = context_.shards->config(shard);
+  return config == nullptr ? 0 : static_cast<std::uint32_t>(config->home.size() / 2 + 1);
+}
+
+void Operations::flush() {
+  for (auto& [gateway, items] : answers_) {
+    context_.send(gateway, wire::OwnerReplies{std::move(items)});
+  }
+  answers_.clear();
+}
+
+}  // namespace shoal::node

@@ -1,0 +1,442 @@
+#include "node/parts.hpp"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "base/log.hpp"
+#include "wire/codec.hpp"
+
+namespace shoal::node {
+namespace {
+
+template <class... Handlers>
+struct Overloaded : Handlers... {
+  using Handlers::operator()...;
+};
+
+membership::MembershipConfig membership_config(Profile profile) {
+  switch (profile) {
+    case Profile::local:
+      return membership::config_of(membership::Profile::local);
+    case Profile::lan:
+      return membership::config_of(membership::Profile::lan);
+    case Profile::wan:
+      return membership::config_of(membership::Profile::wan);
+  }
+  return membership::config_of(membership::Profile::lan);
+}
+
+constexpr std::string_view kMetaBoot = "boot";
+constexpr std::string_view kMetaMembers = "members";
+constexpr std::size_t kForeignMax = 64;
+
+}  // namespace
+
+Node::Parts::Parts(const NodeConfig& config, std::uint64_t seed)
+    : context(config, seed),
+      shards(config.id, {}, mix64(seed)),
+      founding(context),
+      store(context),
+      operations(context),
+      watches(context, store, operations),
+      runner(context),
+      claims(context, store, runner, watches),
+      tracker(context, store),
+      job_owner(context, store, operations, claims, tracker, watches),
+      gateway(context, {.jobs = [this](const wire::ListJobs& query) { return local_jobs(query); },
+                        .stats = [this] { return local_stats(); },
+                        .cluster = [this] { return founding.cluster(); }}) {
+  context.shards = &shards;
+  context.table = &table;
+}
+
+void Node::Parts::start(Now at) {
+  now = at;
+  started = true;
+  context.started_wall = at.wall;
+  ++context.boot_epoch;
+  context.output.writes.emplace_back(
+      wire::PutMeta{std::string(kMetaBoot), std::to_string(context.boot_epoch)});
+  const NodeConfig& config = context.config;
+  const wire::MemberInfo info{.address = config.address,
+                              .name = config.name,
+                              .zone = config.zone,
+                              .weight_eighths = config.weight_eighths,
+                              .cpu_millis = config.cpu_millis,
+                              .memory_bytes = config.memory_bytes};
+  membership =
+      std::make_unique<membership::Membership>(membership_config(config.profile), config.id,
+                                               wire::Incarnation{.boot_epoch = context.boot_epoch},
+                                               info, Random(context.random.next()), at.steady);
+  context.membership = membership.get();
+  membership->restore(at.steady, remembered);
+  remembered.clear();
+  founding.start(at);
+  take_over_own(at);
+  // Comes back when what was written above is on disk: from then on this node may speak.
+  context.output.promises.push_back({config.id, {}, Channel::stream, wire::FoundingHeld{}});
+}
+
+// C1 for the shards this node owned last, or is first to own.
+void Node::Parts::take_over_own(Now at) {
+  if (!founding.take_just_founded()) return;
+  for (std::uint32_t number = 0; number < founding.shard_count(); ++number) {
+    const ShardId shard{number};
+    const wire::ShardConfig* config = shards.config(shard);
+    if (config == nullptr || config->home.empty()) continue;
+    const wire::Ballot promised = shards.promised(shard);
+    table.merge({.shard = shard, .config = *config, .owner = promised});
+    const NodeId last = promised.node ? promised.node : config->home.front();
+    if (last == context.self()) shards.take_over(at.steady, shard);
+  }
+  next_table = at.steady;
+}
+
+bool Node::Parts::accepts(const Source& source, const wire::Message& message) {
+  if (source.node == context.self()) return true;
+  const ClusterId mine = founding.cluster();
+  if (mine && source.cluster && source.cluster != mine) {
+    ++context.counters.dropped_inputs;
+    if (std::ranges::find(foreign, source.node) == foreign.end() && foreign.size() < kForeignMax) {
+      foreign.push_back(source.node);
+      log::warn("node",
+                "{} at {} belongs to another cluster ({}); refused. Give it a new data "
+                "folder to let it join this one",
+                short_text(source.node), to_string(source.address),
+                to_string(source.cluster).substr(0, 8));
+    }
+    return false;
+  }
+  const bool founded = mine && source.cluster == mine;
+  const bool small_talk = std::holds_alternative<wire::Ping>(message) ||
+                          std::holds_alternative<wire::IndirectPing>(message) ||
+                          std::holds_alternative<wire::PingAck>(message) ||
+                          std::holds_alternative<wire::PingNack>(message) ||
+                          std::holds_alternative<wire::Gossip>(message) ||
+                          std::holds_alternative<wire::MemberDigest>(message) ||
+                          std::holds_alternative<wire::MemberTable>(message) ||
+                          std::holds_alternative<wire::TableDigest>(message) ||
+                          std::holds_alternative<wire::TableEntries>(message) ||
+                          std::holds_alternative<wire::FoundingOffer>(message) ||
+                          std::holds_alternative<wire::FoundingWord>(message) ||
+                          std::holds_alternative<wire::FoundingWithdraw>(message) ||
+                          std::holds_alternative<wire::FoundingRecord>(message) ||
+                          std::holds_alternative<wire::FoundingHeld>(message);
+  if (founded || small_talk) {
+    if (!mine && source.cluster) founding.on_founded_peer(source.node, source.cluster);
+    return true;
+  }
+  ++context.counters.dropped_inputs;
+  return false;
+}
+
+void Node::Parts::dispatch(Now at, const Source& source, wire::Message message) {
+  if (!accepts(source, message)) return;
+  const NodeId from = source.node;
+  const auto member_source = [&](membership::Channel channel) {
+    return membership::Source{from, source.address, channel};
+  };
+  using membership::Channel;
+  std::visit(Overloaded{
+                 [&](wire::Ping& m) {
+                   membership->on_message(
+                       at.steady,
+                       member_source(source.channel == node::Channel::datagram ? Channel::datagram
+                                                                               : Channel::stream),
+                       m);
+                 },
+                 [&](wire::IndirectPing& m) {
+                   membership->on_message(at.steady, member_source(Channel::datagram), m);
+                 },
+                 [&](wire::PingAck& m) {
+                   membership->on_message(
+                       at.steady,
+                       member_source(source.channel == node::Channel::datagram ? Channel::datagram
+                                                                               : Channel::stream),
+                       m);
+                 },
+                 [&](wire::PingNack& m) {
+                   membership->on_message(at.steady, member_source(Channel::datagram), m);
+                 },
+                 [&](wire::Gossip& m) {
+                   membership->on_message(at.steady, member_source(Channel::datagram), m);
+                 },
+                 [&](wire::MemberDigest& m) {
+                   membership->on_message(at.steady, member_source(Channel::stream), m);
+                 },
+                 [&](wire::MemberTable& m) {
+                   membership->on_message(at.steady, member_source(Channel::stream), m);
+                 },
+                 [&](wire::Prepare& m) { shards.on_message(at.steady, from, m); },
+                 [&](wire::Promise& m) { shards.on_message(at.steady, from, m); },
+                 [&](wire::Refuse& m) { shards.on_message(at.steady, from, m); },
+                 [&](wire::Fetch& m) { shards.on_message(at.steady, from, m); },
+                 [&](wire::Fetched& m) { shards.on_message(at.steady, from, m); },
+                 [&](wire::WriteRecords& m) { shards.on_message(at.steady, from, std::move(m)); },
+                 [&](wire::Ack& m) { shards.on_message(at.steady, from, m); },
+                 [&](wire::Confirm& m) { shards.on_message(at.steady, from, m); },
+                 [&](wire::Confirmed& m) { shards.on_message(at.steady, from, m); },
+                 [&](wire::TableDigest& m) {
+                   if (!founding.serving()) return;
+                   if (auto answer = table.on_digest(m)) context.send(from, std::move(*answer));
+                 },
+                 [&](wire::TableEntries& m) {
+                   if (founding.cluster() && founding.cluster() != source.cluster) return;
+                   if (!founding.serving() && founding.joining() != from) return;
+                   if (auto answer = table.on_entries(m)) context.send(from, std::move(*answer));
+                   founding.on_table(at);
+                 },
+                 [&](wire::FoundingOffer& m) { founding.on_offer(at, from, m); },
+                 [&](wire::FoundingWord& m) { founding.on_word(at, from, m); },
+                 [&](wire::FoundingWithdraw& m) { founding.on_withdraw(from, m); },
+                 [&](wire::FoundingRecord& m) { founding.on_record(at, from, m); },
+                 [&](wire::FoundingHeld& m) {
+                   if (from == context.self() && !m.cluster) {
+                     boot_durable = true;
+                   } else {
+                     founding.on_held(from, m);
+                   }
+                 },
+                 [&](wire::OwnerRequests& m) { job_owner.on_requests(at, from, std::move(m)); },
+                 [&](wire::OwnerReplies& m) { gateway.on_replies(at, from, std::move(m)); },
+                 [&](wire::TaskEvents& m) { gateway.on_events(at, std::move(m)); },
+                 [&](wire::JobEvent& m) { gateway.on_job_event(at, std::move(m)); },
+                 [&](wire::CountReport& m) { tracker.on_report(at, m); },
+                 [&](wire::CountQuery& m) {
+                   for (const wire::CountQueryItem& item : m.items) {
+                     if (item.cancelled && shards.owns(item.shard)) {
+                       job_owner.cancel_here(at, item.shard, item.job, {}, 0);
+                     }
+                   }
+                   tracker.on_query(at, from, m);
+                 },
+                 [&](wire::Hint& m) { runner.on_hint(at, from, m); },
+                 [&](wire::Pull& m) { claims.on_pull(at, from, m); },
+                 [&](wire::Grant& m) { runner.on_grant(at, from, m); },
+                 [&](wire::GiveBack& m) { claims.on_give_back(at, from, m); },
+                 [&](wire::GiveBackAck& m) { runner.on_give_back_ack(m); },
+                 [&](wire::Renew& m) { claims.on_renew(at, from, std::move(m)); },
+                 [&](wire::Renewed& m) { runner.on_renewed(at, from, m); },
+                 [&](wire::RenewCall&) { runner.on_renew_call(at, from); },
+                 [&](wire::Outcomes& m) { claims.on_outcomes(at, from, std::move(m)); },
+                 [&](wire::OutcomeAck& m) { runner.on_outcome_ack(m); },
+                 [&](wire::EndAttempts& m) { runner.on_end_attempts(at, m); },
+                 [&](wire::ReadOutput& m) { gateway.on_read_output(at, from, m); },
+                 [&](wire::OutputData& m) { gateway.on_output_data(at, from, std::move(m)); },
+                 [&](wire::NodeQuery& m) { gateway.on_node_query(at, from, m); },
+                 [&](wire::NodeAnswer& m) { gateway.on_node_answer(at, from, std::move(m)); },
+             },
+             message);
+}
+
+bool Node::Parts::drain_shards(Now at) {
+  shard::Output out = shards.take_output(at.steady);
+  const auto envelope = [&](NodeId to, shard::Message message) {
+    const membership::Member* member = membership->find(to);
+    const Address address = member == nullptr ? Address{} : member->info.address;
+    return std::visit(
+        [&](auto& m) {
+          return Envelope{to, address, Channel::stream, wire::Message(std::move(m))};
+        },
+        message);
+  };
+  Output& output = context.output;
+  for (auto& [to, message] : out.messages)
+    output.messages.push_back(envelope(to, std::move(message)));
+  for (auto& [to, message] : out.promises)
+    output.promises.push_back(envelope(to, std::move(message)));
+  std::ranges::move(out.writes, std::back_inserter(output.writes));
+  for (const shard::DetachedRead& read : out.reads) {
+    output.store_reads.push_back({read.id, read.shard, read.key});
+  }
+  for (const ShardId shard : out.lost) job_owner.on_lost(shard);
+  for (const ShardId shard : out.owned) {
+    table.merge({.shard = shard, .config = *shards.config(shard), .owner = shards.ballot(shard)});
+    next_table = std::min(next_table, at.steady);
+    job_owner.on_owned(at, shard);
+  }
+  for (const shard::CommittedEvent& event : out.committed) {
+    if (event.token == 0 || !shards.owns(event.shard)) continue;
+    job_owner.on_committed(at, event.shard, event.key, unpack(event.token));
+  }
+  for (const shard::ConfirmDone& done : out.confirmed) claims.on_confirmed(at, done);
+  for (const shard::ValueEvent& value : out.values) watches.on_value(value);
+  return !out.messages.empty() || !out.promises.empty() || !out.writes.empty() ||
+         !out.committed.empty() || !out.owned.empty() || !out.lost.empty() ||
+         !out.confirmed.empty() || !out.values.empty();
+}
+
+bool Node::Parts::drain_membership(Now at) {
+  membership::Output out = membership->take_output();
+  for (membership::Envelope& envelope : out.messages) {
+    std::visit(
+        [&](auto& message) {
+          const Channel channel = envelope.channel == membership::Channel::datagram
+                                      ? Channel::datagram
+                                      : Channel::stream;
+          context.output.messages.push_back(
+              {envelope.to, envelope.address, channel, wire::Message(std::move(message))});
+        },
+        envelope.message);
+  }
+  memory_dirty = memory_dirty || out.memory_changed;
+  for (const membership::Event& event : out.events) {
+    if (event.node == context.self()) continue;
+    const bool gone = event.change == membership::Change::dead ||
+                      event.change == membership::Change::left ||
+                      event.change == membership::Change::forgotten;
+    const membership::Member* member = membership->find(event.node);
+    log::info("node", "{} ({}) is {}", short_text(event.node),
+              member == nullptr ? "" : member->info.name, membership::to_string(event.change));
+    if (gone) {
+      runner.on_member_gone(event.node);
+      gateway.on_peer_closed(at, event.node);
+    }
+  }
+  return !out.messages.empty();
+}
+
+void Node::Parts::settle(Now at) {
+  if (!started) return;
+  const Source self{context.self(), founding.cluster(), {}, Channel::stream};
+  for (bool moved = true; moved;) {
+    moved = false;
+    while (!context.inbox.empty()) {
+      wire::Message message = std::move(context.inbox.front());
+      context.inbox.pop_front();
+      dispatch(at, self, std::move(message));
+    }
+    take_over_own(at);
+    claims.pump(at);
+    runner.pump(at, !claims.queue().empty());
+    runner.flush(at);
+    claims.flush();
+    moved = drain_shards(at) || moved;
+    moved = drain_membership(at) || moved;
+    operations.flush();
+    watches.flush();
+    gateway.flush(at);
+    moved = moved || !context.inbox.empty();
+  }
+}
+
+void Node::Parts::spread_table(Now at) {
+  if (at.steady < next_table || !founding.serving()) return;
+  next_table = at.steady + kTableInterval;
+  std::vector<NodeId> alive;
+  for (const auto& [node, member] : membership->members()) {
+    if (node != context.self() && member.state == wire::MemberState::alive) alive.push_back(node);
+  }
+  if (alive.empty()) return;
+  context.send(alive[context.random.below(alive.size())], table.digest());
+}
+
+void Node::Parts::remember_members(Now at) {
+  if (!memory_dirty || at.steady < next_memory) return;
+  next_memory = at.steady + kMemoryInterval;
+  memory_dirty = false;
+  context.output.writes.emplace_back(wire::PutMeta{
+      std::string(kMetaMembers),
+      wire::encode_message(wire::MemberTable{.records = membership->memory(at.steady)})});
+}
+
+void Node::Parts::every_second(Now at) {
+  if (at.steady < next_second) return;
+  next_second = at.steady + std::chrono::seconds(1);
+  context.records = 0;
+  for (std::uint32_t shard = 0; shard < context.shard_count; ++shard) {
+    context.records += shards.record_count(ShardId{shard});
+  }
+  store.sweep();
+}
+
+void Node::Parts::stop_step(Now at) {
+  if (!context.stopping) return;
+  const bool over = runner.idle() || at.steady >= stop_deadline;
+  if (over && !farewell) {
+    farewell = true;
+    farewell_until = at.steady + std::chrono::seconds(1);
+    membership->announce_stop(at.steady);
+  }
+  if (farewell && (membership->farewell_sent() || at.steady >= farewell_until)) {
+    context.output.stopped = true;
+  }
+}
+
+void Node::Parts::on_time(Now at) {
+  if (!started) return;
+  const scheduling::Resources free = runner.free();
+  membership->set_load({.cpu_millis_free = static_cast<std::uint32_t>(free.cpu_millis),
+                        .memory_bytes_free = free.memory_bytes,
+                        .ready = static_cast<std::uint32_t>(claims.queue().size()),
+                        .running = static_cast<std::uint32_t>(runner.running_count())});
+  membership->on_time(at.steady);
+  shards.on_time(at.steady);
+  founding.on_time(at);
+  runner.on_time(at);
+  claims.on_time(at);
+  tracker.on_time(at);
+  watches.on_time(at);
+  gateway.set_waiting_for(founding.waiting_for());
+  gateway.on_time(at);
+  spread_table(at);
+  remember_members(at);
+  every_second(at);
+  stop_step(at);
+}
+
+TimePoint Node::Parts::wake_at() const {
+  TimePoint at = std::min({membership->wake_at(), shards.wake_at(), founding.wake_at(),
+                           runner.wake_at(), claims.wake_at(), tracker.wake_at(), watches.wake_at(),
+                           gateway.wake_at(), next_second});
+  if (founding.serving()) at = std::min(at, next_table);
+  if (memory_dirty) at = std::min(at, next_memory);
+  if (context.stopping)
+    at = std::min({at, stop_deadline, farewell_until, now.steady + std::chrono::milliseconds(50)});
+  return at;
+}
+
+std::vector<JobStatus> Node::Parts::local_jobs(const wire::ListJobs& query) {
+  std::vector<JobStatus> found;
+  const JobPrefix prefix{query.prefix_bits, query.prefix_mask};
+  const auto& index = store.index();
+  for (auto entry = index.rbegin(); entry != index.rend() && found.size() < query.limit; ++entry) {
+    const auto& [id, shard] = *entry;
+    if (!prefix.matches(id) || !shards.owns(shard)) continue;
+    const auto shown = store.committed_job(shard, id);
+    if (shown.presence != TaskStore::Presence::present) continue;
+    if ((query.states >> static_cast<unsigned>(shown.job.state) & 1) == 0) continue;
+    if (!query.name.empty() && shown.job.name != query.name) continue;
+    found.push_back(tracker.status(shard, id, shown.job));
+  }
+  return found;
+}
+
+wire::NodeStats Node::Parts::local_stats() const {
+  wire::NodeStats stats{.tasks_run = context.counters.tasks_run,
+                        .tasks_stolen = context.counters.tasks_stolen,
+                        .tasks_given = context.counters.tasks_given,
+                        .commits = context.counters.commits,
+                        .resident_bytes = resident_bytes,
+                        .dropped_inputs = context.counters.dropped_inputs};
+  for (std::uint32_t number = 0; number < context.shard_count; ++number) {
+    const ShardId shard{number};
+    if (shards.config(shard) != nullptr) ++stats.shards_home;
+    if (shards.owns(shard)) ++stats.shards_owned;
+    stats.records += shards.record_count(shard);
+  }
+  stats.sync = {sync_times.count(), sync_times.quantile(500), sync_times.quantile(990)};
+  stats.uptime_ms = static_cast<std::uint64_t>((now.wall - context.started_wall).count());
+  const scheduling::Resources capacity = runner.capacity();
+  const scheduling::Resources started_now = runner.started();
+  stats.cpu_millis = static_cast<std::uint32_t>(capacity.cpu_millis);
+  stats.cpu_millis_free = static_cast<std::uint32_t>((capacity - started_now).cpu_millis);
+  stats.memory_bytes = capacity.memory_bytes;
+  stats.memory_bytes_free = (capacity - started_now).memory_bytes;
+  stats.running = static_cast<std::uint32_t>(runner.running_count());
+  stats.ready = static_cast<std::uint32_t>(claims.queue().size());
+  return stats;
+}
+
+}  // namespace shoal::node

@@ -1,0 +1,142 @@
+// The executing node: runs attempts within its capacity, keeps their leases alive, reports how they
+// ended, and pulls work when it has room.
+//
+// Invariants: 1. started attempts never need more than the capacity. 2. unstarted grants never need
+// more than one capacity again: what is asked for is bounded by it. 3. an attempt whose lease has
+// run out here is ended before its owner may grant it again. A grant that was not started within
+// kUnstartedMax is given back; until a short attempt shows that work flows again, nothing is taken
+// in advance.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "node/context.hpp"
+#include "scheduling/lease.hpp"
+#include "scheduling/pull_policy.hpp"
+#include "scheduling/resources.hpp"
+
+namespace shoal::node {
+
+inline constexpr Duration kUnstartedMax = std::chrono::seconds(1);
+inline constexpr Duration kRenewInterval = std::chrono::seconds(1);
+inline constexpr Duration kOutcomeRepeat = std::chrono::seconds(1);
+inline constexpr Duration kShortAttempt = std::chrono::seconds(1);
+inline constexpr std::chrono::milliseconds kStopGrace{2000};
+
+class Runner {
+ public:
+  explicit Runner(Context& context);
+
+  // An attempt that this node holds from now on. `spec` is the task's template.
+  struct Assignment {
+    AttemptId attempt;
+    ShardId shard{};
+    NodeId owner;  // Who granted it.
+    TimePoint lease_end;
+  };
+  void accept(Now now, const Assignment& assignment, const TaskSpec& spec,
+              const std::string& argument);
+
+  // Room for work bound from now on: free capacity, and one capacity in advance while tasks are
+  // short.
+  scheduling::Resources room() const;
+  // Room for tasks to start at once.
+  scheduling::Resources free() const;
+  // The owner's own claims that are not committed yet count against room().
+  void reserve(const scheduling::Resources& need) { reserved_ += need; }
+  void unreserve(const scheduling::Resources& need) { reserved_ -= need; }
+
+  void on_ended(Now now, task::ProcessEnded ended);
+  void on_hint(Now now, NodeId from, const wire::Hint& hint);
+  void on_grant(Now now, NodeId from, const wire::Grant& grant);
+  void on_renewed(Now now, NodeId from, const wire::Renewed& renewed);
+  void on_renew_call(Now now, NodeId from);
+  void on_outcome_ack(const wire::OutcomeAck& ack);
+  void on_give_back_ack(const wire::GiveBackAck& ack);
+  void on_end_attempts(Now now, const wire::EndAttempts& end);
+  void on_member_gone(NodeId node) { pulls_.forget(node); }
+
+  void on_stop(Now now);
+  bool idle() const { return running_.empty() && held_.empty() && ended_.empty() && back_.empty(); }
+
+  void on_time(Now now);
+  // Starts what fits, and asks for work when there is room. `own_ready`: this node's own queue has
+  // some.
+  void pump(Now now, bool own_ready);
+  void flush(Now now);  // Gathered outcomes leave.
+  TimePoint wake_at() const;
+
+  scheduling::Resources capacity() const { return capacity_; }
+  scheduling::Resources started() const { return started_; }
+  scheduling::Resources unstarted() const { return unstarted_; }
+  std::size_t running_count() const { return running_.size(); }
+  std::vector<AttemptId> running() const;
+
+ private:
+  struct Held {
+    Assignment assignment;
+    TaskSpec spec;
+    std::string argument;
+    scheduling::Resources need;
+    TimePoint since;
+  };
+  struct Running {
+    Assignment assignment;
+    scheduling::Resources need;
+    TimePoint started;
+    WallTime started_wall;
+    TimePoint sleep_until = kNever;  // Of a built-in sleep.
+    bool process = false;
+    bool ending = false;     // A kill was sent.
+    bool give_back = false;  // Ended by this node, not by itself: no outcome.
+  };
+  struct Ended {
+    wire::OutcomeItem item;
+    TimePoint repeat_at;
+  };
+  struct Back {
+    wire::HeldAttempt item;
+    TimePoint repeat_at;
+    TimePoint until;  // Then it is for the lease to end it.
+  };
+
+  void start(Now now, Held held);
+  void finish(Now now, const AttemptId& attempt, AttemptResult result,
+              std::array<std::string, 2> tails);
+  void give_back(Now now, const wire::HeldAttempt& item);
+  void end(Now now, const AttemptId& attempt, Running& running, EndReason reason, bool back,
+           std::chrono::milliseconds grace);
+  void renew(Now now, NodeId only);
+  void check_leases(Now now);
+  void return_unstarted(Now now);
+  void pull(Now now);
+  void repeat(Now now);
+  void wake_sleepers(Now now);
+  NodeId owner_of(ShardId shard, NodeId fallback) const;
+  std::vector<NodeId> peers() const;
+
+  Context& context_;
+  scheduling::Resources capacity_;
+  scheduling::Resources started_;
+  scheduling::Resources unstarted_;
+  scheduling::Resources reserved_;
+  bool in_advance_ = true;  // Work may be taken before a slot is free.
+  std::deque<Held> held_;
+  std::map<AttemptId, Running> running_;
+  std::set<std::pair<TimePoint, AttemptId>> sleepers_;
+  std::map<AttemptId, Ended> ended_;                           // Not acknowledged yet.
+  std::map<AttemptId, Back> back_;                             // Given back, not acknowledged yet.
+  std::map<NodeId, std::vector<wire::OutcomeItem>> outcomes_;  // To leave at flush().
+  scheduling::PullPolicy pulls_;
+  std::uint64_t last_transfer_ = 0;
+  TimePoint next_renewal_;
+  TimePoint next_pull_;
+  TimePoint next_check_;
+};
+
+}  // namespace shoal::node

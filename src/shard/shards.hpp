@@ -1,0 +1,153 @@
+// All shards of one node: a replicated map without a log (CASPaxos: Rystsov, 2018, with the promise
+// shared by the records of a shard). The rules and their names (H1, O4, ...) are those of the shard
+// protocol.
+//
+// Guarantees, whatever is lost, repeated, reordered or restarted: a value reported as committed is
+// contained in every later one, and all committed values of a record form one chain.
+//
+// Sans I/O. The driver hands over messages, the time and what was read from the store, then takes
+// one Output and obeys the order written there: `promises` only after the writes are on disk,
+// including those to the node itself, which come back through on_message(). Call on_time() no later
+// than wake_at(). Times never run backwards.
+//
+// Departures from the protocol's text: a home that did not promise is asked for its digest after
+// the takeover too (a Prepare with the owner's ballot, which H1 answers again), so that it is sent
+// only what it lacks; detached values that the new owner lacks are fetched with the others at
+// takeover.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/random.hpp"
+#include "shard/confirm_rounds.hpp"
+#include "shard/effects.hpp"
+#include "shard/owner.hpp"
+#include "shard/replica.hpp"
+#include "shard/takeover.hpp"
+
+namespace shoal::shard {
+
+class Shards {
+ public:
+  Shards(NodeId self, ShardsConfig settings, std::uint64_t seed);
+  Shards(const Shards&) = delete;
+  Shards& operator=(const Shards&) = delete;
+
+  // What the disk has, before any input. `bad`: the record does not match its checksum. Detached
+  // records come with an empty value. REQUIRES: the shard is below kShardsMax, here and in found().
+  void restore_shard(ShardId shard, wire::ShardState state);
+  void restore_record(ShardId shard, wire::Record record, bool bad);
+  // F1: the founding record. A shard that is known already stays as it is.
+  void found(ShardId shard, wire::ShardConfig config);
+
+  void on_message(TimePoint now, NodeId from, const wire::Prepare& message);
+  void on_message(TimePoint now, NodeId from, const wire::Promise& message);
+  void on_message(TimePoint now, NodeId from, const wire::Refuse& message);
+  void on_message(TimePoint now, NodeId from, const wire::Fetch& message);
+  void on_message(TimePoint now, NodeId from, const wire::Fetched& message);
+  void on_message(TimePoint now, NodeId from, wire::WriteRecords message);
+  void on_message(TimePoint now, NodeId from, const wire::Ack& message);
+  void on_message(TimePoint now, NodeId from, const wire::Confirm& message);
+  void on_message(TimePoint now, NodeId from, const wire::Confirmed& message);
+  // Every read of an Output is answered once.
+  void on_values_read(TimePoint now, std::vector<ValueRead> answers);
+  void on_time(TimePoint now);
+  TimePoint wake_at() const { return sweep_at_; }
+
+  // C1. Tried again, with back-off, until this node owns the shard, is told to yield(), or is not
+  // in its config. Nothing happens for a shard it owns or is a candidate for.
+  void take_over(TimePoint now, ShardId shard);
+  void yield(ShardId shard);
+  bool candidate(ShardId shard) const;
+
+  bool owns(ShardId shard) const;
+  wire::Ballot ballot(ShardId shard) const;              // Of the owner; (0, none) if not owned.
+  wire::Ballot promised(ShardId shard) const;            // (0, none) for an unknown shard.
+  const wire::ShardConfig* config(ShardId shard) const;  // Null for an unknown shard.
+
+  // The last proposed value, base of the next version; null when absent, blocked, or not owned.
+  // Empty for detached records. Valid until the next input.
+  const std::string* proposed(ShardId shard, const wire::RecordKey& key) const;
+  // What may be shown (O4); `unsettled` when not owned. Valid until the next input.
+  CommittedValue committed(ShardId shard, const wire::RecordKey& key) const;
+  // O1. The token comes back in Output::committed once this version, or a later one, is committed;
+  // 0: nobody waits. False when too many copies of the record are bad (C5): nothing was proposed.
+  // REQUIRES: owns(shard).
+  bool propose(TimePoint now, ShardId shard, const wire::RecordKey& key, std::string value,
+               std::uint64_t token);
+  // O4, L2. The ticket comes back in Output::confirmed.
+  std::uint64_t confirm(TimePoint now, std::vector<ShardId> shards);
+  // Reads a committed detached value; the id comes back in Output::values.
+  std::uint64_t read(ShardId shard, const wire::RecordKey& key);
+
+  // visit(key, proposed value, settled), in key order. REQUIRES: owns(shard); no input meanwhile.
+  template <class Visit>
+  void for_each_record(ShardId shard, const wire::RecordKey& first, const wire::RecordKey& last,
+                       Visit&& visit) const {
+    const Slot& slot = *find(shard);
+    slot.replica.records().for_range(first, last, [&](const StoredRecord& record) {
+      if (record.version == 0 || slot.owner->blocked(record.key)) return;
+      visit(record.key, record.value, slot.owner->settled(record.key));
+    });
+  }
+  template <class Visit>
+  void for_each_record(ShardId shard, Visit&& visit) const {
+    for_each_record(shard, {}, {~std::uint64_t{0}, ~std::uint64_t{0}}, std::forward<Visit>(visit));
+  }
+
+  Output take_output(TimePoint now);
+
+  // Aborts on a violation. Linear in the number of records: for tests and simulation.
+  void check_invariants() const;
+  std::size_t record_count(ShardId shard) const;
+
+ private:
+  // Never candidate and owner at once.
+  struct Slot {
+    explicit Slot(ShardId shard) : replica(shard) {}
+    Replica replica;
+    std::unique_ptr<Candidate> candidate;
+    std::unique_ptr<Owner> owner;
+    std::uint64_t round_seen = 0;  // C1: the highest this node was refused with.
+    std::uint32_t refusals = 0;    // In a row: the back-off's exponent.
+    bool wanted = false;
+    bool dirty = false;  // In dirty_.
+    bool busy = false;   // In busy_.
+    TimePoint retry_at = kNever;
+  };
+
+  Slot* find(ShardId shard);
+  const Slot* find(ShardId shard) const;
+  Slot& make(ShardId shard);
+  void mark_dirty(ShardId shard, Slot& slot);
+  void mark_busy(TimePoint now, ShardId shard, Slot& slot);
+
+  void start(TimePoint now, ShardId shard, Slot& slot);
+  void resume(TimePoint now, ShardId shard, Slot& slot);
+  void advance(TimePoint now, ShardId shard, Slot& slot, Candidate::Progress progress);
+  void become_owner(TimePoint now, ShardId shard, Slot& slot, wire::Ballot ballot, Merge merge);
+  void back_off(TimePoint now, ShardId shard, Slot& slot);
+  void step_down(TimePoint now, ShardId shard, Slot& slot);
+  void obey_promise(TimePoint now, ShardId shard, Slot& slot);
+  void flush(TimePoint now, Slot& slot);
+  bool sweep(TimePoint now, ShardId shard, Slot& slot);
+  void answer_fetch(NodeId to, const wire::FetchItem& item, const Replica& replica);
+  void on_value(TimePoint now, const ReadPurpose& purpose, ValueRead answer);
+
+  NodeId self_;
+  ShardsConfig settings_;
+  Random random_;
+  std::vector<std::unique_ptr<Slot>> slots_;  // By shard; null: unknown here.
+  std::vector<ShardId> dirty_;                // Something to flush or to pump.
+  std::set<ShardId> busy_;                    // Something waits for the time.
+  TimePoint sweep_at_ = kNever;
+  ConfirmRounds rounds_;
+  Effects effects_;
+};
+
+}  // namespace shoal::shard

@@ -1,0 +1,91 @@
+#include "sim/disk.hpp"
+
+#include <bit>
+#include <ranges>
+
+#include "base/assert.hpp"
+#include "task/record_key.hpp"
+
+namespace shoal::sim {
+
+std::optional<Deferred> Disk::add(std::vector<wire::Write> writes, Deferred deferred) {
+  if (writes.empty()) {
+    if (deferred.empty()) return std::nullopt;
+    if (syncing_.empty() && waiting_.empty()) return deferred;
+    // Waits for earlier writes only, so the sync that takes those is enough.
+    (waiting_.empty() ? syncing_ : waiting_).push_back({{}, std::move(deferred)});
+    return std::nullopt;
+  }
+  waiting_.push_back({std::move(writes), std::move(deferred)});
+  return std::nullopt;
+}
+
+std::optional<Duration> Disk::begin_sync(Random& random) {
+  if (waiting_.empty() || !syncing_.empty()) return std::nullopt;
+  syncing_ = std::exchange(waiting_, {});
+  const int steps = std::countr_one(random.next());
+  const Duration duration =
+      options_.sync_base + options_.sync_tail * steps + random.below(options_.sync_tail);
+  return duration * options_.slow_factor;
+}
+
+std::vector<Deferred> Disk::end_sync() {
+  SHOAL_ASSERT(!syncing_.empty());
+  std::vector<Deferred> released;
+  for (Batch& batch : std::exchange(syncing_, {})) {
+    if (!options_.forgetful) apply(std::move(batch.writes));
+    if (!batch.deferred.empty()) released.push_back(std::move(batch.deferred));
+  }
+  ++syncs_;
+  return released;
+}
+
+void Disk::crash(Random& random) {
+  std::vector<Batch> unsynced = std::exchange(syncing_, {});
+  for (Batch& batch : std::exchange(waiting_, {})) unsynced.push_back(std::move(batch));
+  std::uint64_t kept = random.below(unsynced.size() + 1);
+  if (random.chance(1, 2)) kept = 0;
+  if (options_.forgetful) kept = 0;
+  for (Batch& batch : unsynced | std::views::take(kept)) apply(std::move(batch.writes));
+}
+
+void Disk::apply(std::vector<wire::Write> writes) {
+  for (wire::Write& write : writes) {
+    if (auto* shard = std::get_if<wire::PutShard>(&write)) {
+      shards_[shard->shard] = std::move(shard->state);
+    } else if (auto* record = std::get_if<wire::PutRecord>(&write)) {
+      const std::pair place{record->shard, record->record.key};
+      records_[place] = std::move(record->record);
+    } else if (auto* meta = std::get_if<wire::PutMeta>(&write)) {
+      meta_[meta->name] = std::move(meta->value);
+    }
+  }
+}
+
+void Disk::restore(node::Node& node) const {
+  for (const auto& [name, value] : meta_) node.restore_meta(name, value);
+  for (const auto& [shard, state] : shards_) node.restore_shard(shard, state);
+  for (const auto& [place, record] : records_) {
+    wire::Record restored = record;
+    if (task::detached({record.key.high, record.key.low})) restored.value.clear();
+    node.restore_record(place.first, std::move(restored), true);
+  }
+}
+
+std::optional<wire::Record> Disk::read(ShardId shard, const wire::RecordKey& key) const {
+  for (const auto* batches : {&waiting_, &syncing_}) {
+    for (const Batch& batch : *batches | std::views::reverse) {
+      for (const wire::Write& write : batch.writes | std::views::reverse) {
+        const auto* record = std::get_if<wire::PutRecord>(&write);
+        if (record != nullptr && record->shard == shard && record->record.key == key) {
+          return record->record;
+        }
+      }
+    }
+  }
+  const auto found = records_.find({shard, key});
+  if (found == records_.end()) return std::nullopt;
+  return found->second;
+}
+
+}  // namespace shoal::sim

@@ -1,0 +1,77 @@
+// The simulated disk of one node: what is durable, what waits for the next sync, and what a crash
+// leaves.
+//
+// Group commit never waits: one sync at a time takes whatever queued during the last one. A batch
+// is durable whole or not at all, and never before an earlier one. A crash keeps the durable, and
+// of the rest any prefix of the batches: data may have reached the platter before the sync said so.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/random.hpp"
+#include "base/time.hpp"
+#include "node/node.hpp"
+
+namespace shoal::sim {
+
+struct DiskOptions {
+  Duration sync_base = std::chrono::microseconds(300);
+  Duration sync_tail = std::chrono::microseconds(200);  // Adds 1.5 times this in the mean.
+  std::uint32_t slow_factor = 1;
+  // A mutation, for the checkers' own tests: syncs succeed and keep nothing.
+  bool forgetful = false;
+};
+
+// What an output makes wait for its writes.
+struct Deferred {
+  std::vector<node::Envelope> promises;
+  std::vector<task::Launch> launches;
+  std::vector<node::ClientAnswer> replies;
+  bool stopped = false;
+  bool empty() const { return promises.empty() && launches.empty() && replies.empty() && !stopped; }
+};
+
+class Disk {
+ public:
+  explicit Disk(const DiskOptions& options) : options_(options) {}
+
+  DiskOptions& options() { return options_; }
+
+  // Queues a batch and what waits for it. Returns `deferred` when there is nothing to wait for.
+  std::optional<Deferred> add(std::vector<wire::Write> writes, Deferred deferred);
+
+  // Starts a sync when batches wait and none is under way; call end_sync() after that time.
+  std::optional<Duration> begin_sync(Random& random);
+  std::vector<Deferred> end_sync();
+
+  void crash(Random& random);
+  void restore(node::Node& node) const;
+
+  // The newest written value, durable or not.
+  std::optional<wire::Record> read(ShardId shard, const wire::RecordKey& key) const;
+
+  std::size_t record_count() const { return records_.size(); }
+  std::uint64_t syncs() const { return syncs_; }
+
+ private:
+  struct Batch {
+    std::vector<wire::Write> writes;
+    Deferred deferred;
+  };
+  void apply(std::vector<wire::Write> writes);
+
+  DiskOptions options_;
+  std::map<std::string, std::string> meta_;
+  std::map<ShardId, wire::ShardState> shards_;
+  std::map<std::pair<ShardId, wire::RecordKey>, wire::Record> records_;
+  std::vector<Batch> syncing_;
+  std::vector<Batch> waiting_;
+  std::uint64_t syncs_ = 0;
+};
+
+}  // namespace shoal::sim

@@ -1,0 +1,86 @@
+// One client that submits one job and follows it to its end, as the real one does: it mints the
+// ids, sends the same ones again when in doubt, and goes on with another node when its gateway dies
+// or falls silent.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/simulator.hpp"
+
+namespace shoal::sim {
+
+struct JobPlan {
+  JobId job;
+  Nonce nonce;
+  std::string name;
+  TaskSpec spec;
+  std::uint32_t count = 1;
+  bool single = false;
+  Duration cancel_after{};  // Zero: not cancelled.
+};
+
+struct JobHooks {
+  std::function<void(const TaskId&)> acknowledged;
+  std::function<void(JobId, const TaskStatus&)> shown;
+  std::function<void(std::string)> trouble;  // An answer that no correct cluster gives.
+  std::function<void()> finished;            // Once.
+};
+
+class JobClient {
+ public:
+  // `hooks` must outlive the client, and the client the world's run.
+  JobClient(Simulator& world, const JobHooks& hooks, JobPlan plan, std::uint64_t seed);
+
+  void begin();
+  bool finished() const { return step_ == Step::finished; }
+  const JobPlan& plan() const { return plan_; }
+  std::uint32_t retries() const { return retries_; }
+  std::string progress() const;  // For people: what it waits for.
+
+ private:
+  enum class Step : std::uint8_t { create, add, close, wait, verify, finished };
+
+  void connect();
+  void lost();  // The session is gone: another gateway, after a moment.
+  void send();  // What the step asks for.
+  void send_watch();
+  void send_cancel();
+  void request(std::uint64_t id, wire::ClientRequestBody body);
+  void retry_later();
+  void guard();  // Falls silent too long: lost().
+  wire::ClientRequestBody body_of_step() const;
+
+  void on_reply(wire::ClientReply reply);
+  void on_answer(wire::ClientReply reply);
+  void on_error(const Error& error);
+  void on_watch(wire::ClientReply reply);
+  void on_done();
+  void verified(const TaskStatus& status);
+  void page_done(bool more);
+  void set_step(Step step);
+
+  Simulator& world_;
+  const JobHooks& hooks_;
+  JobPlan plan_;
+  Random random_;
+  Step step_ = Step::create;
+  std::optional<node::SessionId> session_;
+  std::uint64_t epoch_ = 0;  // Of the session: older callbacks are void.
+  std::uint64_t requests_ = 0;
+  std::uint64_t pending_ = 0;  // 0: none.
+  std::uint64_t watch_ = 0;
+  std::uint64_t cancel_ = 0;
+  TimePoint heard_;
+  std::uint32_t added_ = 0;    // Elements acknowledged so far.
+  std::uint32_t page_at_ = 0;  // Next index to verify.
+  std::uint32_t ended_ = 0;    // Verified as ended.
+  bool cancel_due_ = false;
+  bool cancelled_ = false;  // A cancel was sent: outcomes may be `cancelled` from then on.
+  std::uint32_t retries_ = 0;
+};
+
+}  // namespace shoal::sim

@@ -1,0 +1,194 @@
+#include "sim/scenario.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "base/format.hpp"
+
+namespace shoal::sim {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint32_t kFoundersMax = 9;  // More found a cluster one by one.
+
+WorldOptions world_options(const ClusterOptions& options) {
+  WorldOptions world = options.world;
+  world.seed = options.seed;
+  return world;
+}
+
+}  // namespace
+
+Scenario::Scenario(const ClusterOptions& options)
+    : options_(options), world_(world_options(options)), monitor_(world_, options.monitor) {
+  if (options_.founders == 0) options_.founders = options.nodes <= kFoundersMax ? options.nodes : 1;
+  for (std::uint32_t number = 0; number < options_.nodes; ++number) {
+    const bool founder = number < options_.founders;
+    std::vector<NodeIndex> seeds(founder ? options_.founders : std::min(options_.founders, 3U));
+    std::iota(seeds.begin(), seeds.end(), NodeIndex{0});
+    std::erase(seeds, number);
+    world_.add_node({.cpu_millis = options_.cpu_millis,
+                     .memory_bytes = options_.memory_bytes,
+                     .profile = options_.profile,
+                     .expect = founder ? options_.founders : 1,
+                     .join = !founder,
+                     .shard_count = options_.shard_count},
+                    std::move(seeds));
+  }
+}
+
+void Scenario::start_all() {
+  for (NodeIndex index = 0; index < options_.nodes; ++index) {
+    if (!world_.up(index)) world_.start(index);
+  }
+  monitor_.begin();
+}
+
+bool Scenario::whole() {
+  std::vector<std::uint32_t> owners(options_.shard_count, 0);
+  for (NodeIndex index = 0; index < world_.node_count(); ++index) {
+    if (!world_.up(index) || !world_.node(index).serving()) return false;
+    for (const ShardId shard : world_.node(index).inspect().owned) {
+      ++owners[static_cast<std::size_t>(shard)];
+    }
+  }
+  return std::ranges::all_of(owners, [](std::uint32_t count) { return count == 1; });
+}
+
+Duration Scenario::pace() const { return 10ms + 1ms * options_.nodes; }
+
+bool Scenario::await_serving(Duration deadline) {
+  return world_.run_until([this] { return whole(); }, deadline, pace());
+}
+
+bool Scenario::await_agreement(Duration deadline) {
+  return world_.run_until([this] { return !monitor_.disagreement(); }, deadline, pace());
+}
+
+bool Scenario::found(Duration deadline) {
+  start_all();
+  const TimePoint until = world_.now() + deadline;
+  return await_agreement(deadline) && await_serving(until - world_.now());
+}
+
+Workload& Scenario::add_workload(const WorkloadOptions& options) {
+  JobHooks hooks;
+  hooks.acknowledged = [this](const TaskId& task) { monitor_.outcomes().acknowledged(task); };
+  hooks.shown = [this](JobId job, const TaskStatus& status) {
+    monitor_.outcomes().shown(world_.now(), job, status);
+  };
+  hooks.trouble = [this](std::string text) { monitor_.add_violation(std::move(text)); };
+  const std::uint64_t seed = world_.random().next();
+  workloads_.push_back(std::make_unique<Workload>(world_, options, std::move(hooks), seed));
+  workloads_.back()->begin();
+  return *workloads_.back();
+}
+
+bool Scenario::await_workload(Duration deadline) {
+  return world_.run_until(
+      [this] { return std::ranges::all_of(workloads_, [](auto& each) { return each->done(); }); },
+      deadline);
+}
+
+Faults& Scenario::add_faults(const FaultOptions& options) {
+  const std::uint64_t seed = world_.random().next();
+  faults_.push_back(std::make_unique<Faults>(world_, options, seed));
+  monitor_.set_faults(true);
+  faults_.back()->begin();
+  return *faults_.back();
+}
+
+void Scenario::settle(Duration deadline) {
+  const TimePoint until = world_.now() + deadline;
+  for (const auto& faults : faults_) faults->heal();
+  world_.network().heal();
+  for (NodeIndex index = 0; index < world_.node_count(); ++index) {
+    world_.resume(index);
+    if (!world_.up(index)) world_.start(index);
+  }
+  monitor_.set_faults(false);
+  if (!await_agreement(until - world_.now())) {
+    monitor_.add_violation("views do not agree after healing: " +
+                           monitor_.disagreement().value_or("now they do"));
+    return;
+  }
+  if (!await_serving(until - world_.now())) {
+    monitor_.add_violation("not every node serves, or not each shard has one owner, after healing");
+    return;
+  }
+  if (!await_workload(until - world_.now())) {
+    std::string text = "the workload is not done after healing: ";
+    for (const auto& workload : workloads_) text += workload->progress();
+    monitor_.add_violation(std::move(text));
+  }
+  const bool ended =
+      world_.run_until([this] { return monitor_.all_ended(); }, until - world_.now(), 500ms);
+  monitor_.check_held(ended || world_.now() >= until);
+}
+
+std::string Scenario::verdict() const {
+  if (good()) return {};
+  std::string text = format("seed {}, {} violations", options_.seed, monitor_.violations().count());
+  for (const Violation& violation : monitor_.violations().kept()) {
+    text +=
+        format("\n  {:.6f} s: {}", static_cast<double>(violation.at.time_since_epoch() / 1us) / 1e6,
+               violation.text);
+  }
+  return text;
+}
+
+std::size_t Scenario::alive_seen_by(NodeIndex viewer) {
+  const auto members = world_.node(viewer).inspect().members;
+  return static_cast<std::size_t>(std::ranges::count(
+      members, wire::MemberState::alive, &std::pair<NodeId, wire::MemberState>::second));
+}
+
+std::optional<wire::MemberState> Scenario::state_seen_by(NodeIndex viewer, NodeIndex subject) {
+  for (const auto& [id, state] : world_.node(viewer).inspect().members) {
+    if (id == world_.id(subject)) return state;
+  }
+  return std::nullopt;
+}
+
+Result<RunReport> run(const RunOptions& options) {
+  const auto faults = parse_faults(options.faults);
+  if (!faults) return std::unexpected(faults.error());
+  if (options.nodes == 0) {
+    return fail(ErrorCode::bad_input, "a cluster needs at least one node: give --nodes 1 or more");
+  }
+  Scenario scenario(
+      {.nodes = options.nodes, .seed = options.seed, .monitor = {.log_shown = options.log_shown}});
+  RunReport report;
+  if (scenario.found(5min)) {
+    const Workload& workload = scenario.add_workload({.tasks = options.tasks});
+    if (faults->any()) {
+      const Faults& happened = scenario.add_faults(*faults);
+      scenario.world().run_for(options.duration);
+      report.faults = happened.kinds();
+    } else {
+      scenario.await_workload(options.duration);
+    }
+    scenario.settle(10min + 50ms * options.tasks);
+    report.jobs = workload.jobs();
+    report.client_retries = workload.retries();
+  } else {
+    scenario.monitor().add_violation(
+        "the cluster does not come up: " +
+        scenario.monitor().disagreement().value_or("shards without one owner"));
+  }
+  report.good = scenario.good();
+  report.violations = scenario.monitor().violations().kept();
+  report.violation_count = scenario.monitor().violations().count();
+  report.tasks_acknowledged = scenario.monitor().outcomes().acknowledged_count();
+  report.outcomes = scenario.monitor().outcomes().outcomes();
+  report.attempts = scenario.monitor().attempts().count();
+  report.figures = scenario.world().figures();
+  report.virtual_time = scenario.world().now().time_since_epoch();
+  report.trace_hash = scenario.world().trace().hash();
+  report.events = scenario.world().trace().events();
+  return report;
+}
+
+}  // namespace shoal::sim

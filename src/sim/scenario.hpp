@@ -1,0 +1,104 @@
+// A cluster in one line: a world, its monitor and, when wanted, a workload and faults. For the
+// short hand-made scenarios of the tests, and for the random runs of `shoal sim`.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/faults.hpp"
+#include "sim/monitor.hpp"
+#include "sim/simulator.hpp"
+#include "sim/workload.hpp"
+
+namespace shoal::sim {
+
+struct ClusterOptions {
+  std::uint32_t nodes = 3;
+  std::uint64_t seed = 1;
+  // Founded together (rule F1) by this many; the others join. 0: by all of up to 9 nodes, else by
+  // one.
+  std::uint32_t founders = 0;
+  std::uint32_t shard_count = 64;  // Small: a run's cost grows with it.
+  std::uint32_t cpu_millis = 4000;
+  std::uint64_t memory_bytes = 4ULL << 30;
+  node::Profile profile = node::Profile::lan;
+  WorldOptions world;  // Its seed is the one above.
+  MonitorOptions monitor;
+};
+
+class Scenario {
+ public:
+  // Nodes are added, not started.
+  explicit Scenario(const ClusterOptions& options);
+
+  Simulator& world() { return world_; }
+  Monitor& monitor() { return monitor_; }
+  std::uint32_t nodes() const { return options_.nodes; }
+
+  void start_all();
+  // Each waits in virtual time; false when that did not come true before the deadline.
+  bool await_serving(Duration deadline);    // Every node serves and each shard has one owner.
+  bool await_agreement(Duration deadline);  // All views agree with who is up.
+  // start_all() and both of the above.
+  bool found(Duration deadline = std::chrono::seconds(60));
+
+  Workload& add_workload(const WorkloadOptions& options);
+  bool await_workload(Duration deadline);
+  Faults& add_faults(const FaultOptions& options);
+
+  // The end of a run: heals, waits for agreement, owners and the workload, and checks that every
+  // acknowledged task has its outcome. What does not come true before the deadline is a violation.
+  void settle(Duration deadline = std::chrono::minutes(10));
+
+  bool good() const { return monitor_.violations().empty(); }
+  // The first violations, and the seed. Empty when good.
+  std::string verdict() const;
+
+  // Nodes that `viewer` takes for alive, itself included.
+  std::size_t alive_seen_by(NodeIndex viewer);
+  std::optional<wire::MemberState> state_seen_by(NodeIndex viewer, NodeIndex subject);
+
+ private:
+  bool whole();
+  Duration pace() const;  // How often to look at all nodes: a look costs nodes squared.
+
+  ClusterOptions options_;
+  Simulator world_;
+  Monitor monitor_;
+  std::vector<std::unique_ptr<Workload>> workloads_;
+  std::vector<std::unique_ptr<Faults>> faults_;
+};
+
+// One random run, and what happened in it.
+struct RunOptions {
+  std::uint32_t nodes = 3;
+  std::uint32_t tasks = 1000;
+  std::uint64_t seed = 1;
+  std::string faults = "none";
+  Duration duration = std::chrono::seconds(60);  // Of the fault phase, at least.
+  log::Level log_shown = log::Level::off;
+};
+
+struct RunReport {
+  bool good = false;
+  std::vector<Violation> violations;
+  std::uint64_t violation_count = 0;
+  std::size_t jobs = 0;
+  std::uint64_t tasks_acknowledged = 0;
+  std::map<TaskState, std::uint64_t> outcomes;
+  std::uint64_t attempts = 0;  // Processes started.
+  std::uint64_t client_retries = 0;
+  std::map<std::string, std::uint64_t> faults;
+  WorldFigures figures;
+  Duration virtual_time{};
+  std::uint64_t trace_hash = 0;
+  std::uint64_t events = 0;
+};
+
+// The error is a bad option.
+Result<RunReport> run(const RunOptions& options);
+
+}  // namespace shoal::sim

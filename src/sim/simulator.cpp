@@ -1,0 +1,259 @@
+#include "sim/simulator.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.hpp"
+#include "base/format.hpp"
+#include "base/log.hpp"
+
+namespace shoal::sim {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kClientLatency = 100us;
+constexpr Duration kProcessesResumeAfter = 200ms;
+constexpr WallTime kWallStart{std::chrono::sys_days{std::chrono::year{2026} / 11 / 22}};
+
+Address address_of(NodeIndex index) {
+  return ipv4(10, static_cast<std::uint8_t>(index >> 16), static_cast<std::uint8_t>(index >> 8),
+              static_cast<std::uint8_t>(index), 7461);
+}
+
+}  // namespace
+
+Simulator::Simulator(const WorldOptions& options)
+    : options_(options), random_(options.seed), network_(options.network, random_.next()) {}
+
+Simulator::~Simulator() = default;
+
+Simulator::Host& Simulator::host(NodeIndex index) {
+  SHOAL_ASSERT(index < hosts_.size());
+  return *hosts_[index];
+}
+
+const Simulator::Host& Simulator::host(NodeIndex index) const {
+  SHOAL_ASSERT(index < hosts_.size());
+  return *hosts_[index];
+}
+
+NodeIndex Simulator::add_node(node::NodeConfig config, std::vector<NodeIndex> seeds) {
+  const auto index = static_cast<NodeIndex>(hosts_.size());
+  if (!config.id) config.id = {random_.next(), random_.next() | 1};
+  if (config.name.empty()) config.name = format("n{}", index + 1);
+  if (!config.address) config.address = address_of(index);
+  const auto rate_max = static_cast<std::int64_t>(options_.clock_rate_ppm_max);
+  const auto rate = static_cast<std::int32_t>(
+      static_cast<std::int64_t>(random_.below(options_.clock_rate_ppm_max * 2ULL + 1)) - rate_max);
+  const Duration offset = 1s + random_.below(Duration(24h * 100));
+  by_id_[config.id] = index;
+  by_address_[config.address] = index;
+  const Capacity capacity{config.cpu_millis, config.memory_bytes};
+  hosts_.push_back(std::make_unique<Host>(Host{.config = std::move(config),
+                                               .seeds = std::move(seeds),
+                                               .clock = NodeClock(offset, rate),
+                                               .capacity = capacity,
+                                               .disk = Disk(options_.disk),
+                                               .processes = Processes(options_.processes)}));
+  return index;
+}
+
+void Simulator::start(NodeIndex index) {
+  Host& starting = host(index);
+  SHOAL_ASSERT(starting.node == nullptr);
+  ++starting.boot;
+  starting.paused = false;
+  trace_.add(now_, index, TraceKind::started, starting.boot);
+  starting.node = std::make_unique<node::Node>(starting.config, random_.next());
+  starting.disk.restore(*starting.node);
+  starting.node->start(now_at(starting));
+  carry_out(index);
+  if (starting.seeds.empty()) return;
+  std::vector<Address> seeds;
+  for (const NodeIndex seed : starting.seeds) seeds.push_back(host(seed).config.address);
+  input(index,
+        [seeds = std::move(seeds)](node::Node& node, Now now) { node.on_seeds(now, seeds); });
+}
+
+void Simulator::go_down(NodeIndex index) {
+  Host& ending = host(index);
+  ending.node.reset();
+  ending.inbox.clear();
+  ending.drain_due = false;
+  ending.wake_wanted = ending.wake_scheduled = kNever;
+  ending.paused = false;
+  for (const AttemptId& attempt : ending.processes.clear()) {
+    if (hooks_.process_ended) hooks_.process_ended(index, attempt);
+  }
+  for (auto& [peer, at, flights] : network_.close_all(now_, index)) {
+    const std::uint32_t boot = host(peer).boot;
+    for (auto& [arrives, flight] : flights) {
+      events_.push(arrives, Delivery{peer, boot, false, std::move(flight)});
+    }
+    if (at != kNever) events_.push(at, PeerCloses{peer, boot, ending.config.id});
+  }
+  std::vector<OnClosed> closed;
+  std::erase_if(sessions_, [&](auto& entry) {
+    if (entry.second.gateway != index) return false;
+    closed.push_back(std::move(entry.second.closed));
+    return true;
+  });
+  for (OnClosed& each : closed) after(kClientLatency, std::move(each));
+}
+
+void Simulator::crash(NodeIndex index) {
+  Host& crashing = host(index);
+  if (crashing.node == nullptr) return;
+  trace_.add(now_, index, TraceKind::crashed);
+  ++figures_.crashes;
+  crashing.disk.crash(random_);
+  go_down(index);
+}
+
+void Simulator::stop(NodeIndex index) {
+  if (!up(index)) return;
+  trace_.add(now_, index, TraceKind::stopped);
+  input(index, [](node::Node& node, Now now) { node.on_stop(now); });
+}
+
+void Simulator::suspend(NodeIndex index) {
+  Host& suspended = host(index);
+  if (suspended.node == nullptr || suspended.paused) return;
+  trace_.add(now_, index, TraceKind::paused);
+  suspended.paused = true;
+  suspended.processes.freeze(now_);
+  if (hooks_.suspended) hooks_.suspended(index);
+}
+
+void Simulator::resume(NodeIndex index) {
+  Host& resumed = host(index);
+  if (resumed.node == nullptr || !resumed.paused) return;
+  trace_.add(now_, index, TraceKind::resumed);
+  resumed.paused = false;
+  events_.push(now_ + kProcessesResumeAfter,
+               HostDue{index, resumed.boot, Due::processes_resume, {}});
+  drain(index);
+}
+
+void Simulator::slow_down(NodeIndex index, std::uint32_t factor) {
+  SHOAL_ASSERT(factor > 0);
+  host(index).slow_factor = factor;
+  drain(index);
+}
+
+void Simulator::move_to(NodeIndex index, const Address& address) {
+  Host& moved = host(index);
+  SHOAL_ASSERT(moved.node == nullptr);
+  by_address_.erase(moved.config.address);
+  moved.config.address = address;
+  by_address_[address] = index;
+}
+
+bool Simulator::up(NodeIndex index) const { return host(index).node != nullptr; }
+bool Simulator::paused(NodeIndex index) const { return host(index).paused; }
+NodeId Simulator::id(NodeIndex index) const { return host(index).config.id; }
+const node::NodeConfig& Simulator::config(NodeIndex index) const { return host(index).config; }
+node::NodeConfig& Simulator::config_at_next_start(NodeIndex index) { return host(index).config; }
+
+node::Node& Simulator::node(NodeIndex index) {
+  SHOAL_ASSERT(up(index));
+  return *host(index).node;
+}
+
+Disk& Simulator::disk(NodeIndex index) { return host(index).disk; }
+const Processes& Simulator::processes(NodeIndex index) const { return host(index).processes; }
+ProcessOptions& Simulator::process_options(NodeIndex index) {
+  return host(index).processes.options();
+}
+
+std::optional<node::SessionId> Simulator::connect(NodeIndex gateway, OnReply reply,
+                                                  OnClosed closed) {
+  if (!up(gateway)) return std::nullopt;
+  const node::SessionId session{++sessions_made_};
+  sessions_[session] = {gateway, host(gateway).boot, std::move(reply), std::move(closed)};
+  return session;
+}
+
+void Simulator::request(node::SessionId session, wire::ClientRequest request) {
+  after(kClientLatency, [this, session, request = std::move(request)]() mutable {
+    const auto found = sessions_.find(session);
+    if (found == sessions_.end()) return;
+    const NodeIndex gateway = found->second.gateway;
+    trace_.add(now_, gateway, TraceKind::client_request, request.id ^ request.body.index() << 56);
+    input(gateway, [session, request = std::move(request)](node::Node& node, Now now) mutable {
+      node.on_client(now, session, std::move(request));
+    });
+  });
+}
+
+void Simulator::forget(node::SessionId session, std::uint64_t request) {
+  after(kClientLatency, [this, session, request] {
+    const auto found = sessions_.find(session);
+    if (found == sessions_.end()) return;
+    input(found->second.gateway, [session, request](node::Node& node, Now now) {
+      node.on_client_forget(now, session, request);
+    });
+  });
+}
+
+void Simulator::disconnect(node::SessionId session) {
+  const auto found = sessions_.find(session);
+  if (found == sessions_.end()) return;
+  const NodeIndex gateway = found->second.gateway;
+  const std::uint32_t boot = found->second.boot;
+  sessions_.erase(found);
+  after(kClientLatency, [this, gateway, boot, session] {
+    if (host(gateway).boot != boot) return;
+    input(gateway, [session](node::Node& node, Now now) { node.on_client_closed(now, session); });
+  });
+}
+
+WallTime Simulator::wall() const {
+  return kWallStart + std::chrono::floor<std::chrono::milliseconds>(now_.time_since_epoch());
+}
+
+Now Simulator::now_at(const Host& host) const { return {host.clock.local(now_), wall()}; }
+
+void Simulator::at(TimePoint when, std::function<void()> action) {
+  events_.push(std::max(when, now_), Action{std::move(action)});
+}
+
+bool Simulator::step() {
+  if (events_.empty()) return false;
+  const TimePoint next = events_.next_at();
+  SHOAL_ASSERT(next >= now_);
+  now_ = next;
+  std::visit([this](auto&& event) { on(std::forward<decltype(event)>(event)); }, events_.pop());
+  return true;
+}
+
+void Simulator::run_until(TimePoint when) {
+  while (events_.next_at() <= when) {
+    if (!step()) break;
+  }
+  now_ = std::max(now_, when);
+}
+
+bool Simulator::run_until(const std::function<bool()>& done, Duration deadline, Duration every) {
+  const TimePoint until = now_ + deadline;
+  while (!done()) {
+    if (now_ >= until) return false;
+    run_until(std::min(until, now_ + every));
+  }
+  return true;
+}
+
+void Simulator::set_filter(std::function<bool(NodeIndex, const node::Envelope&)> drops) {
+  drops_ = std::move(drops);
+}
+
+void Simulator::violation(std::string text) {
+  if (hooks_.violation) {
+    hooks_.violation(std::move(text));
+  } else {
+    log::error("sim", "{}", text);
+  }
+}
+
+}  // namespace shoal::sim

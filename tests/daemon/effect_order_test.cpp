@@ -1,0 +1,140 @@
+#include "daemon/effect_order.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <mutex>
+#include <semaphore>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "store/commit_writer.hpp"
+
+namespace shoal::daemon {
+namespace {
+
+// An output with one effect of each kind, told apart by `number`.
+node::Output output(std::uint64_t number, bool with_writes) {
+  node::Output made;
+  made.messages.push_back({.to = {1, 1}, .address = {}, .message = wire::PingNack{number}});
+  made.promises.push_back({.to = {1, 1}, .address = {}, .message = wire::PingNack{100 + number}});
+  made.replies.push_back({.session = node::SessionId{number}, .reply = {.id = number}});
+  made.launches.push_back({.attempt = {.task = {JobId{number}, 0}, .number = 1}, .spec = {}});
+  if (with_writes) made.writes.push_back(wire::PutMeta{"fact", std::to_string(number)});
+  return made;
+}
+
+std::vector<std::uint64_t> sequences(const Effects& effects) {
+  std::vector<std::uint64_t> found;
+  for (const node::Envelope& envelope : effects.messages) {
+    found.push_back(std::get<wire::PingNack>(envelope.message).sequence);
+  }
+  return found;
+}
+
+using Numbers = std::vector<std::uint64_t>;
+
+}  // namespace
+
+TEST_CASE("daemon: without writes everything leaves at once") {
+  EffectOrder order;
+  const Effects now = order.on_output(output(1, false));
+  CHECK(sequences(now) == Numbers{1, 101});
+  CHECK(now.answers.size() == 1);
+  CHECK(now.launches.size() == 1);
+  CHECK(order.settled());
+}
+
+TEST_CASE("daemon: promises, launches and replies wait for their own writes") {
+  EffectOrder order;
+  const Effects now = order.on_output(output(1, true));
+  CHECK(sequences(now) == Numbers{1});
+  CHECK(now.answers.empty());
+  CHECK(now.launches.empty());
+  CHECK(now.writes.size() == 1);
+  CHECK_FALSE(order.settled());
+  const Effects later = order.on_durable(now.sequence);
+  CHECK(sequences(later) == Numbers{101});
+  CHECK(later.answers.size() == 1);
+  CHECK(later.launches.size() == 1);
+  CHECK(order.settled());
+}
+
+TEST_CASE("daemon: promises of an output without writes wait for those of earlier ones") {
+  EffectOrder order;
+  const std::uint64_t first = order.on_output(output(1, true)).sequence;
+  CHECK(sequences(order.on_output(output(2, false))) == Numbers{2});
+  const std::uint64_t third = order.on_output(output(3, true)).sequence;
+  CHECK(sequences(order.on_output(output(4, false))) == Numbers{4});
+  CHECK(sequences(order.on_durable(first)) == Numbers{101, 102});
+  CHECK(sequences(order.on_durable(third)) == Numbers{103, 104});
+  CHECK(order.settled());
+}
+
+TEST_CASE("daemon: one sync may release several outputs, in order") {
+  EffectOrder order;
+  order.on_output(output(1, true));
+  order.on_output(output(2, true));
+  const std::uint64_t last = order.on_output(output(3, true)).sequence;
+  CHECK(sequences(order.on_durable(last)) == Numbers{101, 102, 103});
+}
+
+TEST_CASE("daemon: with a slow disk no promise leaves before its sync has ended") {
+  constexpr std::uint64_t kOutputs = 20;
+  std::mutex mutex;
+  std::vector<std::string> trace;  // Facts on the disk and promises heard, as they happened.
+  std::counting_semaphore<> news(0);
+  std::uint64_t durable = 0;
+  store::CommitWriter writer(
+      [&](std::span<const std::vector<wire::Write>> batches) -> Result<void> {
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        const std::lock_guard lock(mutex);
+        for (const auto& batch : batches) {
+          trace.push_back("disk " + std::get<wire::PutMeta>(batch.front()).value);
+        }
+        return {};
+      },
+      {.on_durable =
+           [&](std::uint64_t sequence, Duration) {
+             const std::lock_guard lock(mutex);
+             durable = sequence;
+             news.release();
+           },
+       .on_failed = [](const Error&) { FAIL("the disk is good"); }});
+  EffectOrder order;
+  const auto hear = [&](const Effects& effects) {
+    const std::lock_guard lock(mutex);
+    for (const std::uint64_t sequence : sequences(effects)) {
+      if (sequence > 100) trace.push_back("heard " + std::to_string(sequence - 100));
+    }
+  };
+  const auto take_news = [&] {
+    std::uint64_t upto = 0;
+    {
+      const std::lock_guard lock(mutex);
+      upto = durable;
+    }
+    hear(order.on_durable(upto));
+  };
+  for (std::uint64_t number = 1; number <= kOutputs; ++number) {
+    Effects effects = order.on_output(output(number, true));
+    writer.add(effects.sequence, std::move(effects.writes));
+    hear(effects);
+    if (news.try_acquire()) take_news();
+  }
+  while (!order.settled()) {
+    news.acquire();
+    take_news();
+  }
+  CHECK(trace.size() == 2 * kOutputs);
+  for (std::uint64_t number = 1; number <= kOutputs; ++number) {
+    const auto disk = std::ranges::find(trace, "disk " + std::to_string(number));
+    const auto heard = std::ranges::find(trace, "heard " + std::to_string(number));
+    REQUIRE(heard != trace.end());
+    CHECK(disk < heard);
+  }
+}
+
+}  // namespace shoal::daemon

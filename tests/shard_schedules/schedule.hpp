@@ -1,0 +1,23 @@
+// One random schedule over a few nodes' shards: loss, repetition, reordering, very late messages,
+// crashes that lose what is not durable, duelling owners; then everything heals. A pure function of
+// the seed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "shard/output.hpp"
+
+namespace shoal::shard::test {
+
+struct ScheduleResult {
+  std::string failure;  // Empty: every check held.
+  bool converged =
+      false;  // After the healing, each shard had an owner that holds all that was shown.
+  std::uint64_t shown = 0;
+  std::uint64_t takeovers = 0;
+};
+
+ScheduleResult run_schedule(std::uint64_t seed, const Mutations& mutations, int steps);
+
+}  // namespace shoal::shard::test

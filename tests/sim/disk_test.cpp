@@ -1,0 +1,82 @@
+#include "sim/disk.hpp"
+
+#include <doctest/doctest.h>
+
+namespace shoal::sim {
+namespace {
+
+constexpr ShardId kShard{5};
+
+wire::Write put(std::uint64_t key, std::string value) {
+  return wire::PutRecord{kShard, {{key, 0}, {{1, {}}, 1}, std::move(value)}};
+}
+
+std::string value_of(const Disk& disk, std::uint64_t key) {
+  const auto record = disk.read(kShard, {key, 0});
+  return record ? record->value : "absent";
+}
+
+Deferred waiting() {
+  Deferred deferred;
+  deferred.promises.emplace_back();
+  return deferred;
+}
+
+}  // namespace
+
+TEST_CASE("disk: what waits for a write is released by the sync that takes it") {
+  Disk disk({});
+  Random random(1);
+  CHECK_FALSE(disk.add({put(1, "a")}, waiting()));
+  REQUIRE(disk.begin_sync(random));
+  CHECK_FALSE(disk.add({put(2, "b")}, waiting()));  // Queues behind the sync under way.
+  CHECK_FALSE(disk.begin_sync(random));             // One at a time.
+  CHECK(disk.end_sync().size() == 1);
+  REQUIRE(disk.begin_sync(random));
+  CHECK(disk.end_sync().size() == 1);
+}
+
+TEST_CASE("disk: a promise without writes waits for earlier writes, and only for those") {
+  Disk disk({});
+  Random random(1);
+  CHECK(disk.add({}, waiting()));  // Nothing to wait for.
+  CHECK_FALSE(disk.add({put(1, "a")}, {}));
+  REQUIRE(disk.begin_sync(random));
+  CHECK_FALSE(disk.add({}, waiting()));
+  CHECK(disk.end_sync().size() == 1);
+  CHECK_FALSE(disk.begin_sync(random));
+}
+
+TEST_CASE("disk: a crash keeps what is synced and a prefix of what is not") {
+  bool lost_some = false;
+  bool kept_some = false;
+  for (std::uint64_t seed = 0; seed < 64; ++seed) {
+    Disk disk({});
+    Random random(seed);
+    disk.add({put(1, "old")}, {});
+    REQUIRE(disk.begin_sync(random));
+    disk.end_sync();
+    disk.add({put(1, "new")}, {});
+    disk.add({put(2, "later")}, {});
+    disk.crash(random);
+    CHECK(value_of(disk, 1) != "absent");
+    if (value_of(disk, 2) == "later") CHECK(value_of(disk, 1) == "new");
+    lost_some = lost_some || value_of(disk, 1) == "old";
+    kept_some = kept_some || value_of(disk, 2) == "later";
+  }
+  CHECK(lost_some);
+  CHECK(kept_some);
+}
+
+TEST_CASE("disk: a read finds what is written and not yet synced") {
+  Disk disk({});
+  Random random(1);
+  disk.add({put(1, "a")}, {});
+  CHECK(value_of(disk, 1) == "a");
+  REQUIRE(disk.begin_sync(random));
+  disk.add({put(1, "b")}, {});
+  CHECK(value_of(disk, 1) == "b");
+  CHECK(value_of(disk, 9) == "absent");
+}
+
+}  // namespace shoal::sim

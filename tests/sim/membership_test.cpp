@@ -1,0 +1,139 @@
+// SWIM with Lifeguard through whole nodes: what the profile's parameters imply, at up to 1,000
+// members.
+#include <doctest/doctest.h>
+
+#include "sim/scenario.hpp"
+
+namespace shoal::sim {
+namespace {
+
+using namespace std::chrono_literals;
+
+// One founds, the others join; few shards, since nothing is stored here.
+ClusterOptions swarm(std::uint32_t nodes) {
+  return {.nodes = nodes,
+          .founders = 1,
+          .shard_count = 8,
+          .monitor = {.look_every = 1h, .held_every = 1h}};
+}
+
+// Live members that a live member takes for dead, over all pairs.
+std::size_t false_deaths(Scenario& scenario) {
+  std::size_t count = 0;
+  for (NodeIndex viewer = 0; viewer < scenario.nodes(); ++viewer) {
+    for (const auto& [id, state] : scenario.world().node(viewer).inspect().members) {
+      count += state == wire::MemberState::dead || state == wire::MemberState::left ? 1 : 0;
+    }
+  }
+  return count;
+}
+
+bool dead_everywhere(Scenario& scenario, NodeIndex dead) {
+  for (NodeIndex viewer = 0; viewer < scenario.nodes(); ++viewer) {
+    if (viewer != dead && scenario.state_seen_by(viewer, dead) != wire::MemberState::dead) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("membership: 100 members converge, and a killed one is dead everywhere within a minute") {
+  Scenario hundred(swarm(100));
+  hundred.start_all();
+  REQUIRE(hundred.await_agreement(60s));
+  hundred.world().crash(42);
+  CHECK(hundred.world().run_until([&] { return dead_everywhere(hundred, 42); }, 60s, 100ms));
+  CHECK(hundred.verdict() == "");
+}
+
+TEST_CASE("membership: 30 % loss and slow members kill no live one of 100 in 10 minutes") {
+  ClusterOptions options = swarm(100);
+  Scenario hundred(options);
+  hundred.start_all();
+  REQUIRE(hundred.await_agreement(60s));
+  NetworkOptions lossy;
+  lossy.loss_permille = 300;
+  hundred.world().network().set_options(lossy);
+  for (NodeIndex slow = 0; slow < 10; ++slow) hundred.world().slow_down(slow * 10, 10);
+  for (int minute = 0; minute < 10; ++minute) {
+    hundred.world().run_for(60s);
+    CHECK(false_deaths(hundred) == 0);
+  }
+  CHECK(hundred.verdict() == "");
+}
+
+TEST_CASE("membership: a one-way cut of one link kills nobody") {
+  Scenario ten(swarm(10));
+  ten.start_all();
+  REQUIRE(ten.await_agreement(60s));
+  ten.world().network().cut(3, 7);
+  for (int minute = 0; minute < 5; ++minute) {
+    ten.world().run_for(60s);
+    CHECK(false_deaths(ten) == 0);
+  }
+  CHECK(ten.verdict() == "");
+}
+
+TEST_CASE("membership: a split of one hour heals by itself") {
+  Scenario twenty(swarm(20));
+  twenty.start_all();
+  REQUIRE(twenty.await_agreement(60s));
+  std::vector<std::uint32_t> groups(20, 0);
+  for (std::size_t index = 10; index < 20; ++index) groups[index] = 1;
+  twenty.world().network().split(groups);
+  twenty.world().run_for(1h);
+  CHECK(twenty.alive_seen_by(0) == 10);
+  CHECK(twenty.alive_seen_by(19) == 10);
+  twenty.world().network().heal();
+  CHECK(twenty.await_agreement(5min));
+  CHECK(twenty.verdict() == "");
+}
+
+TEST_CASE("membership: a mass restart heals") {
+  Scenario twenty(swarm(20));
+  twenty.start_all();
+  REQUIRE(twenty.await_agreement(60s));
+  for (NodeIndex index = 0; index < 20; ++index) twenty.world().crash(index);
+  twenty.world().run_for(5s);
+  for (NodeIndex index = 0; index < 20; ++index) twenty.world().start(index);
+  CHECK(twenty.await_agreement(2min));
+  CHECK(twenty.verdict() == "");
+}
+
+TEST_CASE("membership: a node that comes back at another address is found there") {
+  Scenario five(swarm(5));
+  five.start_all();
+  REQUIRE(five.await_agreement(60s));
+  five.world().crash(3);
+  five.world().run_for(3s);
+  five.world().move_to(3, ipv4(10, 9, 9, 9, 7461));
+  five.world().start(3);
+  CHECK(five.await_agreement(60s));
+  CHECK(five.verdict() == "");
+}
+
+TEST_CASE("membership: 1,000 members learn of one that joins within some gossip rounds") {
+  ClusterOptions options = swarm(1000);
+  options.world.encode_one_in = 1024;
+  Scenario thousand(options);
+  Simulator& world = thousand.world();
+  // All but the last.
+  for (NodeIndex index = 0; index + 1 < 1000; ++index) world.start(index);
+  REQUIRE(world.run_until([&] { return !thousand.monitor().disagreement(); }, 120s, 2s));
+  world.start(999);
+  const TimePoint joined = world.now();
+  const auto known = [&] {
+    for (NodeIndex viewer = 0; viewer < 1000; ++viewer) {
+      if (thousand.state_seen_by(viewer, 999) != wire::MemberState::alive) return false;
+    }
+    return true;
+  };
+  CHECK(world.run_until(known, 20s, 200ms));
+  // A gossip round is 200 ms; news reaches n members in some multiple of log n rounds.
+  CHECK(world.now() - joined < 8s);
+  CHECK(thousand.verdict() == "");
+}
+
+}  // namespace shoal::sim

@@ -1,0 +1,270 @@
+#include "store/store.hpp"
+
+#include <rocksdb/db.h>
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "store/folder.hpp"
+#include "store/keys.hpp"
+#include "task/record_key.hpp"
+
+namespace shoal::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Scratch {
+ public:
+  Scratch() {
+    std::string pattern = (fs::temp_directory_path() / "shoal-store-XXXXXX").string();
+    path_ = ::mkdtemp(pattern.data());
+  }
+  ~Scratch() {
+    std::error_code error;
+    fs::remove_all(path_, error);
+  }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+constexpr NodeId kNode{7, 9};
+
+wire::PutRecord put_record(std::uint32_t shard, wire::RecordKey key, std::uint64_t version,
+                           std::string value) {
+  return {.shard = ShardId{shard},
+          .record = {.key = key,
+                     .version = {.ballot = {.round = 3, .node = kNode}, .version = version},
+                     .value = std::move(value)}};
+}
+
+wire::PutShard put_shard(std::uint32_t shard, std::uint64_t round) {
+  wire::ShardState state;
+  state.promised = {.round = round, .node = kNode};
+  state.config.home = {kNode, NodeId{1, 2}};
+  state.floor = 11;
+  return {.shard = ShardId{shard}, .state = state};
+}
+
+wire::RecordKey output_key(std::uint64_t job) {
+  const task::KeyBits bits =
+      task::key_bits({.job = JobId{job}, .kind = task::RecordKind::output, .sub = 2, .index = 0});
+  return {bits.high, bits.low};
+}
+
+Result<void> write(Store& store, std::vector<wire::Write> writes) {
+  const std::vector<std::vector<wire::Write>> batches{std::move(writes)};
+  return store.write(batches);
+}
+
+struct Recovered {
+  std::map<std::string, std::string> metas;
+  std::map<ShardId, wire::ShardState> shards;
+  std::map<std::pair<ShardId, wire::RecordKey>, std::pair<wire::Record, bool>> records;
+  Result<void> result;
+};
+
+Recovered recover(const Store& store) {
+  Recovered found;
+  found.result = store.recover(
+      {.meta = [&](std::string_view name,
+                   std::string_view value) { found.metas.emplace(name, value); },
+       .shard = [&](ShardId shard, wire::ShardState state) { found.shards[shard] = state; },
+       .record =
+           [&](ShardId shard, wire::Record record, bool intact) {
+             const auto place = std::pair(shard, record.key);
+             found.records[place] = {std::move(record), intact};
+           }});
+  return found;
+}
+
+// Flips one bit of a stored value behind the store's back.
+void damage(const fs::path& path, const std::string& key) {
+  rocksdb::DB* opened = nullptr;
+  REQUIRE(rocksdb::DB::Open({}, path.string(), &opened).ok());
+  const std::unique_ptr<rocksdb::DB> db(opened);
+  std::string value;
+  REQUIRE(db->Get({}, key, &value).ok());
+  value.back() = static_cast<char>(value.back() ^ 1);
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  REQUIRE(db->Put(options, key, value).ok());
+}
+
+}  // namespace
+
+TEST_CASE("store: what was written is there after the store is opened again") {
+  const Scratch scratch;
+  const wire::PutShard shard = put_shard(5, 17);
+  const wire::PutRecord record = put_record(5, {1, 2}, 4, "value");
+  {
+    auto store = Store::open(scratch.path() / "db");
+    REQUIRE(store);
+    REQUIRE(write(**store, {wire::PutMeta{"cluster", std::string("a\0b", 3)}, shard, record}));
+    REQUIRE(write(**store, {put_record(5, {1, 3}, 1, ""), put_record(1024, {1, 2}, 1, "x")}));
+  }
+  auto store = Store::open(scratch.path() / "db");
+  REQUIRE(store);
+  const Recovered found = recover(**store);
+  REQUIRE(found.result);
+  CHECK(found.metas.at("cluster") == std::string("a\0b", 3));
+  CHECK(found.shards.at(ShardId{5}) == shard.state);
+  CHECK(found.records.size() == 3);
+  const auto& [restored, intact] = found.records.at({ShardId{5}, {1, 2}});
+  CHECK(intact);
+  CHECK(restored == record.record);
+  CHECK((*store)->read(ShardId{5}, {1, 2}).value().value == "value");
+  CHECK((*store)->read(ShardId{5}, {1, 3}).value().value == "");
+  CHECK_FALSE((*store)->read(ShardId{6}, {1, 2}));
+}
+
+TEST_CASE("store: the later write of one call wins, and so does the later call") {
+  const Scratch scratch;
+  auto store = Store::open(scratch.path() / "db");
+  REQUIRE(store);
+  REQUIRE(write(**store, {put_record(1, {1, 1}, 1, "a"), put_record(1, {1, 1}, 2, "b")}));
+  CHECK((*store)->read(ShardId{1}, {1, 1}).value().value == "b");
+  const std::vector<std::vector<wire::Write>> batches{{put_record(1, {1, 1}, 3, "c")},
+                                                      {put_record(1, {1, 1}, 4, "d")}};
+  REQUIRE((*store)->write(batches));
+  CHECK((*store)->read(ShardId{1}, {1, 1}).value().value == "d");
+  CHECK(recover(**store).records.size() == 1);
+}
+
+TEST_CASE("store: a record that fails its checksum is recovered as not intact") {
+  const Scratch scratch;
+  {
+    auto store = Store::open(scratch.path() / "db");
+    REQUIRE(store);
+    REQUIRE(write(**store, {put_record(2, {8, 1}, 1, "good"), put_record(2, {8, 2}, 1, "bad"),
+                            put_record(2, output_key(8), 1, "tail")}));
+  }
+  damage(scratch.path() / "db", record_key(ShardId{2}, {8, 2}));
+  damage(scratch.path() / "db", record_key(ShardId{2}, output_key(8)));
+  auto store = Store::open(scratch.path() / "db");
+  REQUIRE(store);
+  const Recovered found = recover(**store);
+  REQUIRE(found.result);
+  CHECK(found.records.at({ShardId{2}, {8, 1}}).second);
+  CHECK_FALSE(found.records.at({ShardId{2}, {8, 2}}).second);
+  CHECK_FALSE(found.records.at({ShardId{2}, output_key(8)}).second);
+  CHECK_FALSE((*store)->read(ShardId{2}, {8, 2}));
+}
+
+TEST_CASE("store: a value under another record's key fails its checksum") {
+  const std::string key = record_key(ShardId{1}, {1, 1});
+  const std::string stored = record_header(key, {.ballot = {}, .version = 1}, "value") + "value";
+  CHECK(parse_record(key, stored)->intact);
+  CHECK_FALSE(parse_record(record_key(ShardId{1}, {1, 2}), stored)->intact);
+  CHECK_FALSE(parse_record(key, "short"));
+}
+
+TEST_CASE("store: detached records are recovered without their value, which can be read") {
+  const Scratch scratch;
+  auto store = Store::open(scratch.path() / "db");
+  REQUIRE(store);
+  REQUIRE(write(**store, {put_record(3, output_key(4), 1, "the tail")}));
+  const auto [record, intact] = recover(**store).records.at({ShardId{3}, output_key(4)});
+  CHECK(intact);
+  CHECK(record.value.empty());
+  CHECK(record.version.version == 1);
+  CHECK((*store)->read(ShardId{3}, output_key(4)).value().value == "the tail");
+}
+
+TEST_CASE("store: a damaged shard state or fact is refused") {
+  for (const std::string& key : {shard_key(ShardId{4}), meta_key("epoch")}) {
+    const Scratch scratch;
+    {
+      auto store = Store::open(scratch.path() / "db");
+      REQUIRE(store);
+      REQUIRE(write(**store, {put_shard(4, 1), wire::PutMeta{"epoch", "12"}}));
+    }
+    damage(scratch.path() / "db", key);
+    auto store = Store::open(scratch.path() / "db");
+    REQUIRE(store);
+    const Recovered found = recover(**store);
+    REQUIRE_FALSE(found.result);
+    CHECK(found.result.error().code == ErrorCode::refused);
+    CHECK(found.result.error().message.find("joins as a new node") != std::string::npos);
+  }
+}
+
+TEST_CASE("store: a torn end of the log is dropped and what came before it is kept") {
+  const Scratch scratch;
+  {
+    auto store = Store::open(scratch.path() / "db");
+    REQUIRE(store);
+    REQUIRE(write(**store, {put_record(1, {1, 1}, 1, std::string(1000, 'a'))}));
+    REQUIRE(write(**store, {put_record(1, {1, 2}, 1, std::string(1000, 'b'))}));
+  }
+  fs::path log;
+  for (const auto& file : fs::directory_iterator(scratch.path() / "db")) {
+    if (file.path().extension() == ".log") log = file.path();
+  }
+  REQUIRE(!log.empty());
+  fs::resize_file(log, fs::file_size(log) - 500);
+  auto store = Store::open(scratch.path() / "db");
+  REQUIRE(store);
+  const Recovered found = recover(**store);
+  REQUIRE(found.result);
+  CHECK(found.records.size() == 1);
+  CHECK(found.records.contains({ShardId{1}, {1, 1}}));
+}
+
+TEST_CASE("store: a folder keeps its identity") {
+  const Scratch scratch;
+  NodeId first;
+  {
+    auto folder = DataFolder::open(scratch.path() / "deep" / "node");
+    REQUIRE(folder);
+    first = folder->identity().value();
+    CHECK(first);
+  }
+  auto folder = DataFolder::open(scratch.path() / "deep" / "node");
+  REQUIRE(folder);
+  CHECK(folder->identity() == first);
+}
+
+TEST_CASE("store: a folder in use is refused and its user is named") {
+  const Scratch scratch;
+  const auto folder = DataFolder::open(scratch.path());
+  REQUIRE(folder);
+  const auto second = DataFolder::open(scratch.path());
+  REQUIRE_FALSE(second);
+  CHECK(second.error().code == ErrorCode::refused);
+  CHECK(second.error().message.find(std::to_string(::getpid())) != std::string::npos);
+  CHECK(second.error().message.find("--data") != std::string::npos);
+}
+
+TEST_CASE("store: a folder with a database but no identity, or a broken one, is refused") {
+  const Scratch scratch;
+  const auto folder = DataFolder::open(scratch.path());
+  REQUIRE(folder);
+  fs::create_directory(folder->database());
+  CHECK(folder->identity().error().code == ErrorCode::refused);
+  std::ofstream(scratch.path() / "node.id") << "not an id\n";
+  CHECK(folder->identity().error().code == ErrorCode::refused);
+}
+
+TEST_CASE("store: a path that cannot be a folder gives an error that says what to do") {
+  const Scratch scratch;
+  std::ofstream(scratch.path() / "file") << "x";
+  for (const fs::path& path : {scratch.path() / "file", fs::path("/proc/shoal")}) {
+    const auto folder = DataFolder::open(path);
+    REQUIRE_FALSE(folder);
+    CHECK(folder.error().code == ErrorCode::io);
+    CHECK(folder.error().message.find("permissions") != std::string::npos);
+  }
+  const auto store = Store::open(scratch.path() / "file");
+  CHECK_FALSE(store);
+}
+
+}  // namespace shoal::store
