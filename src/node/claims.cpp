@@ -202,12 +202,14 @@ void Claims::on_pull(Now now, NodeId from, const wire::Pull& pull) {
   scheduling::Resources room{pull.cpu_millis, pull.memory_bytes};
   const std::uint64_t operation = ++last_grant_;
   PendingGrant pending{.to = from, .transfer = pull.transfer, .pull_sent = pull.sent};
-  while (pending.waiting < most) {
+  std::size_t bytes = 0;
+  while (pending.waiting < most && bytes < kListBytesMax) {
     const auto popped = queue_.pop_last(room);
     if (!popped) break;
     auto ready = still_ready(popped->task);
     if (!ready) continue;
     room -= popped->need;
+    bytes += ready->held.task.argument.size() + task::spec_bytes(ready->job->spec);
     ++pending.waiting;
     claim(now, popped->task, std::move(ready->held), from, operation);
   }
@@ -401,13 +403,22 @@ void Claims::on_time(Now now) {
 }
 
 void Claims::flush() {
-  for (auto& [node, items] : outcome_acks_) context_.send(node, wire::OutcomeAck{std::move(items)});
+  for (auto& [node, items] : outcome_acks_) {
+    context_.send_list(node, std::move(items), [](std::vector<AttemptId> part) {
+      return wire::OutcomeAck{std::move(part)};
+    });
+  }
   outcome_acks_.clear();
   for (auto& [node, items] : give_back_acks_) {
-    context_.send(node, wire::GiveBackAck{std::move(items)});
+    context_.send_list(node, std::move(items), [](std::vector<AttemptId> part) {
+      return wire::GiveBackAck{std::move(part)};
+    });
   }
   give_back_acks_.clear();
-  for (auto& [node, shards] : calls_) context_.send(node, wire::RenewCall{std::move(shards)});
+  for (auto& [node, shards] : calls_) {
+    context_.send_list(node, std::move(shards),
+                       [](std::vector<ShardId> part) { return wire::RenewCall{std::move(part)}; });
+  }
   calls_.clear();
 }
 

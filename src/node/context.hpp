@@ -6,8 +6,11 @@
 // the current input has been handled, so no call goes in circles.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +24,11 @@
 #include "shard/shards.hpp"
 
 namespace shoal::node {
+
+// Of small items (below 128 bytes) in one message: far below a frame.
+inline constexpr std::size_t kItemsMax = 4096;
+// Of larger items in one message, about: a quarter of a frame.
+inline constexpr std::size_t kListBytesMax = 256 * 1024;
 
 struct Counters {
   std::uint64_t tasks_run = 0;
@@ -40,6 +48,18 @@ class Context {
   // To another member, or to this node itself. Members without a known address are skipped:
   // whatever the message asked for is repeated by its sender.
   void send(NodeId to, wire::Message message, Channel channel = Channel::stream);
+  // The same, for a list of any length: in messages of at most kItemsMax items each.
+  template <class Item, class Make>
+  void send_list(NodeId to, std::vector<Item> items, Make&& make) {
+    for (std::size_t begin = 0; begin < items.size(); begin += kItemsMax) {
+      const std::size_t end = std::min(items.size(), begin + kItemsMax);
+      const auto first = items.begin() + static_cast<std::ptrdiff_t>(begin);
+      const auto last = items.begin() + static_cast<std::ptrdiff_t>(end);
+      send(to,
+           make(std::vector<Item>(std::make_move_iterator(first), std::make_move_iterator(last))));
+    }
+  }
+
   // Best known owner of a shard: the last one heard of, else rank 0 of its home; zero when nothing
   // is known.
   NodeId owner(ShardId shard) const;

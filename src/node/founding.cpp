@@ -238,7 +238,10 @@ void Founding::on_withdraw(NodeId from, const wire::FoundingWithdraw& withdraw) 
 
 void Founding::on_record(Now now, NodeId from, const wire::FoundingRecord& record) {
   if (serving_) {
-    if (record.cluster == cluster_) context_.send(from, wire::FoundingHeld{cluster_});
+    // The complete record wants no answer: it would be answered in turn, for ever.
+    if (record.cluster == cluster_ && !record.complete) {
+      context_.send(from, wire::FoundingHeld{cluster_});
+    }
     return;
   }
   if (!record_) {

@@ -273,16 +273,24 @@ void JobOwner::handle(Now, const Request& request, const wire::GetJob& get) {
 
 void JobOwner::handle(Now, const Request& request, const wire::GetTasks& get) {
   constexpr std::uint32_t kLimitMax = 4096;
+  constexpr std::size_t kStatusBytes = 256;
+  std::size_t bytes = 0;
   const std::uint32_t limit = std::min(std::max(get.limit, 1U), kLimitMax);
   const std::uint32_t last = get.from + std::min(limit - 1, ~0U - get.from);
   wire::TasksReply reply;
   context_.shards->for_each_record(
       request.shard, element_key({get.job, get.from}), element_key({get.job, last}),
       [&](const wire::RecordKey& key, const std::string&, bool) {
+        if (reply.more) return;
         const std::uint32_t index = record_name(key).index;
         const auto shown = store_.committed(request.shard, {get.job, index});
         if (shown.presence != TaskStore::Presence::present) return;
+        if (bytes >= kListBytesMax) {
+          reply.more = true;
+          return;
+        }
         if ((get.states >> static_cast<unsigned>(shown.task.state) & 1) == 0) return;
+        bytes += kStatusBytes + shown.task.argument.size();
         reply.tasks.push_back(Watches::status_of(index, shown.task));
       });
   operations_.answer(request.gateway, request.id, std::move(reply));

@@ -115,6 +115,12 @@ wire::CountItem JobTracker::item_of(Context& context, ShardId shard, JobId id,
   return item;
 }
 
+void JobTracker::send_report(NodeId to, wire::CountReport report) {
+  context_.send_list(to, std::move(report.items), [](std::vector<wire::CountItem> part) {
+    return wire::CountReport{std::move(part)};
+  });
+}
+
 void JobTracker::send_changed(Now now) {
   std::map<NodeId, wire::CountReport> reports;
   for (const auto& [shard, id] : store_.take_changed()) {
@@ -123,7 +129,7 @@ void JobTracker::send_changed(Now now) {
     const NodeId owner = context_.owner(task::shard_of(id, context_.shard_count));
     if (owner) reports[owner].items.push_back(item_of(context_, shard, id, job));
   }
-  for (auto& [owner, report] : reports) context_.send(owner, std::move(report));
+  for (auto& [owner, report] : reports) send_report(owner, std::move(report));
   next_report_ = now.steady + kReportInterval;
 }
 
@@ -146,7 +152,11 @@ void JobTracker::ask(Now now) {
       if (owner) queries[owner].items.push_back({id, shard, tracked.cancelled});
     }
   }
-  for (auto& [owner, query] : queries) context_.send(owner, std::move(query));
+  for (auto& [owner, query] : queries) {
+    context_.send_list(owner, std::move(query.items), [](std::vector<wire::CountQueryItem> part) {
+      return wire::CountQuery{std::move(part)};
+    });
+  }
 }
 
 void JobTracker::on_query(Now, NodeId from, const wire::CountQuery& query) {
@@ -156,7 +166,7 @@ void JobTracker::on_query(Now, NodeId from, const wire::CountQuery& query) {
     report.items.push_back(
         item_of(context_, item.shard, item.job, store_.job(item.shard, item.job)));
   }
-  if (!report.items.empty()) context_.send(from, std::move(report));
+  send_report(from, std::move(report));
 }
 
 void JobTracker::on_time(Now now) {

@@ -54,6 +54,7 @@ class JobTracker {
     TaskCounts sum() const;
   };
 
+  void send_report(NodeId to, wire::CountReport report);
   void send_changed(Now now);
   void ask(Now now);
   void finish_if_done(Now now, JobId id, Tracked& tracked);

@@ -3,8 +3,27 @@
 #include <iterator>
 #include <string>
 #include <utility>
+#include <variant>
+
+#include "task/record.hpp"
 
 namespace shoal::node {
+namespace {
+
+std::size_t bytes_of(const wire::OwnerReplyBody& body) {
+  constexpr std::size_t kFixed = 256;
+  std::size_t bytes = kFixed;
+  if (const auto* job = std::get_if<wire::JobReply>(&body)) {
+    bytes += task::spec_bytes(job->status.spec) + (job->single ? job->single->argument.size() : 0);
+  } else if (const auto* tasks = std::get_if<wire::TasksReply>(&body)) {
+    for (const TaskStatus& task : tasks->tasks) bytes += kFixed + task.argument.size();
+  } else if (const auto* tail = std::get_if<wire::TailReply>(&body)) {
+    bytes += tail->bytes.size();
+  }
+  return bytes;
+}
+
+}  // namespace
 
 std::uint64_t Operations::open(NodeId gateway, std::uint64_t request, ShardId shard) {
   open_.emplace(++last_, Operation{.gateway = gateway, .request = request, .shard = shard});
@@ -49,7 +68,18 @@ std::uint32_t Operations::copies(ShardId shard) const {
 
 void Operations::flush() {
   for (auto& [gateway, items] : answers_) {
-    context_.send(gateway, wire::OwnerReplies{std::move(items)});
+    wire::OwnerReplies message;
+    std::size_t bytes = 0;
+    for (wire::OwnerReply& item : items) {
+      const std::size_t size = bytes_of(item.body);
+      if (bytes + size > kListBytesMax && !message.items.empty()) {
+        context_.send(gateway, std::exchange(message, {}));
+        bytes = 0;
+      }
+      bytes += size;
+      message.items.push_back(std::move(item));
+    }
+    context_.send(gateway, std::move(message));
   }
   answers_.clear();
 }

@@ -205,8 +205,9 @@ void Runner::renew(Now now, NodeId only) {
   }
   for (const auto& [attempt, ended] : ended_) add(attempt, ended.item.shard, {});
   for (auto& [owner, renewal] : renewals) {
-    renewal.sent = now.steady;
-    context_.send(owner, std::move(renewal));
+    context_.send_list(owner, std::move(renewal.items), [&](std::vector<wire::HeldAttempt> part) {
+      return wire::Renew{now.steady, std::move(part)};
+    });
   }
 }
 
@@ -328,7 +329,11 @@ void Runner::repeat(Now now) {
     }
     ++entry;
   }
-  for (auto& [owner, back] : backs) context_.send(owner, std::move(back));
+  for (auto& [owner, back] : backs) {
+    context_.send_list(owner, std::move(back.items), [](std::vector<wire::HeldAttempt> part) {
+      return wire::GiveBack{std::move(part)};
+    });
+  }
 }
 
 void Runner::on_time(Now now) {
@@ -356,13 +361,12 @@ void Runner::on_time(Now now) {
 }
 
 void Runner::flush(Now) {
-  constexpr std::size_t kBytesMax = 256 * 1024;
   for (auto& [owner, items] : outcomes_) {
     wire::Outcomes message;
     std::size_t bytes = 0;
     for (wire::OutcomeItem& item : items) {
       const std::size_t size = 200 + item.tails[0].size() + item.tails[1].size();
-      if (bytes + size > kBytesMax && !message.items.empty()) {
+      if (bytes + size > kListBytesMax && !message.items.empty()) {
         context_.send(owner, std::move(message));
         message = {};
         bytes = 0;

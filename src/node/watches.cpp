@@ -63,8 +63,8 @@ void Watches::snapshot(const Key& key, const Watch& watch) {
   batch.events.snapshot_end = true;
 }
 
-void Watches::tell(ShardId shard, JobId job, const Watch& watch,
-                   const task::TaskRecord& task, std::uint32_t index) {
+void Watches::tell(ShardId shard, JobId job, const Watch& watch, const task::TaskRecord& task,
+                   std::uint32_t index) {
   const Recipient recipient{watch.gateway, watch.id, shard};
   wire::TaskEvent event{.status = status_of(index, task)};
   if (!watch.with_output || !terminal(task.state) || !task.result) {

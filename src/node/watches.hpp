@@ -40,8 +40,7 @@ class Watches {
   void on_job(ShardId shard, JobId job, const JobStatus& status);
 
   // One tail, for a gateway: answered when it has been read.
-  void read_tail(NodeId gateway, std::uint64_t request, ShardId shard,
-                 const wire::GetTail& get);
+  void read_tail(NodeId gateway, std::uint64_t request, ShardId shard, const wire::GetTail& get);
   void on_value(const shard::ValueEvent& value);
 
   void on_time(Now now);

@@ -31,7 +31,8 @@ bool fits(const node::Node::Inspection& node, const node::ReadyNeed& need) {
 
 void Violations::add(TimePoint at, std::string text) {
   ++count_;
-  if (kept_.size() < kKeptMax) kept_.push_back({at, std::move(text)});
+  const bool new_text = std::ranges::find(kept_, text, &Violation::text) == kept_.end();
+  if (new_text && kept_.size() < kKeptMax) kept_.push_back({at, std::move(text)});
 }
 
 void OutcomeChecker::seen(TimePoint now, const TaskId& task, TaskState state, std::uint32_t attempt,

@@ -15,6 +15,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "node/inspection.hpp"
@@ -28,7 +29,7 @@ struct Violation {
   std::string text;
 };
 
-// Keeps the first ones; the first is the one to look at.
+// Keeps the first ones, equal ones once; the first is the one to look at.
 class Violations {
  public:
   void add(TimePoint at, std::string text);
@@ -119,6 +120,7 @@ class CapacityChecker {
 
  private:
   Violations& violations_;
+  std::set<std::pair<NodeIndex, std::string>> told_;  // Broken now and said: once is enough.
 };
 
 class ViewChecker {

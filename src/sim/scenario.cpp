@@ -40,10 +40,18 @@ Scenario::Scenario(const ClusterOptions& options)
 }
 
 void Scenario::start_all() {
-  for (NodeIndex index = 0; index < options_.nodes; ++index) {
-    if (!world_.up(index)) world_.start(index);
-  }
   monitor_.begin();
+  for (NodeIndex index = 0; index < options_.founders; ++index) world_.start(index);
+  if (options_.founders == options_.nodes) return;
+  // A blank node that is about while others found would be one of the founders.
+  const auto founded = [this] {
+    for (NodeIndex index = 0; index < options_.founders; ++index) {
+      if (!world_.node(index).serving()) return false;
+    }
+    return true;
+  };
+  world_.run_until(founded, 60s);
+  for (NodeIndex index = options_.founders; index < options_.nodes; ++index) world_.start(index);
 }
 
 bool Scenario::whole() {
@@ -162,7 +170,14 @@ Result<RunReport> run(const RunOptions& options) {
       {.nodes = options.nodes, .seed = options.seed, .monitor = {.log_shown = options.log_shown}});
   RunReport report;
   if (scenario.found(5min)) {
-    const Workload& workload = scenario.add_workload({.tasks = options.tasks});
+    WorkloadOptions load{.tasks = options.tasks};
+    if (faults->any()) {
+      // Small jobs with pauses, so that there is work all through the fault phase.
+      load.array_max = 60;
+      const std::uint32_t rounds = options.tasks / (20 * load.jobs_at_once) + 1;
+      load.pause_max = 2 * options.duration / rounds;
+    }
+    const Workload& workload = scenario.add_workload(load);
     if (faults->any()) {
       const Faults& happened = scenario.add_faults(*faults);
       scenario.world().run_for(options.duration);

@@ -38,6 +38,7 @@ class Scenario {
   Monitor& monitor() { return monitor_; }
   std::uint32_t nodes() const { return options_.nodes; }
 
+  // The founders first; the others once those serve.
   void start_all();
   // Each waits in virtual time; false when that did not come true before the deadline.
   bool await_serving(Duration deadline);    // Every node serves and each shard has one owner.

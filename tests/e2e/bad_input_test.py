@@ -86,6 +86,11 @@ class Peers(ClusterTest):
             socket.create_connection(self.address, timeout=30).close()
 
 
+def log_of(path):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
 class Nodes(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="shoal-e2e-")
@@ -108,9 +113,9 @@ class Nodes(unittest.TestCase):
             done = shoal("nodes", "-q", env={"SHOAL_ADDR": f"127.0.0.1:{port}"})
             if done.returncode == 0:
                 return node
-            self.assertIsNone(node.poll(), open(log, encoding="utf-8").read())
+            self.assertIsNone(node.poll(), log_of(log))
             time.sleep(0.1)
-        self.fail("the node does not serve: " + open(log, encoding="utf-8").read())
+        self.fail("the node does not serve: " + log_of(log))
 
     def refused(self, said, *words, status=None):
         done = shoal("node", *words, timeout=60)
@@ -154,7 +159,7 @@ class Nodes(unittest.TestCase):
                     file.write(b"\xff rubbish \0\n")
                 damaged += 1
         self.assertEqual(damaged, 1, "the store's folder is found")
-        self.refused(data, "--listen", f"127.0.0.1:{free_port()}", "--data", data)
+        self.refused("damaged", "--listen", f"127.0.0.1:{free_port()}", "--data", data)
 
     def test_wrong_flags_are_status_2_and_named(self):
         self.refused("banana", "--cpus", "banana", status=2)

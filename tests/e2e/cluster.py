@@ -56,6 +56,13 @@ def process_lives(pid):
         return False
 
 
+def cpu_seconds(pid):
+    """User and system time that the process has used."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Cluster:
     def __init__(self, nodes=3):
         self.folder = tempfile.mkdtemp(prefix="shoal-e2e-")

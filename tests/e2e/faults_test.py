@@ -1,8 +1,9 @@
 """Nodes that die, stop and come back while work is under way."""
 
+import time
 import unittest
 
-from cluster import Cluster, ClusterTest, eventually, main
+from cluster import Cluster, ClusterTest, cpu_seconds, eventually, main
 
 
 class Faults(ClusterTest):
@@ -77,6 +78,17 @@ class Faults(ClusterTest):
         self.assertEqual(self.counts(job)["succeeded"], 200)
         for one in done:
             self.assertEqual(self.counts(one)["succeeded"], 1)
+
+
+class Idle(ClusterTest):
+    def test_an_idle_cluster_rests(self):
+        self.cluster.good("map", "--", "true", ":::", *range(50))
+        time.sleep(2)
+        pids = [node["pid"] for node in self.cluster.ps()]
+        before = [cpu_seconds(pid) for pid in pids]
+        time.sleep(3)
+        used = [cpu_seconds(pid) - then for pid, then in zip(pids, before)]
+        self.assertLess(max(used), 0.3, f"seconds of cpu in 3 s: {used}")
 
 
 class ManyQueued(unittest.TestCase):
