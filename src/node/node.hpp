@@ -74,12 +74,13 @@ class Node {
   bool serving() const;
   void set_resident_bytes(std::uint64_t bytes);  // For statistics.
 
+  struct Parts;  // node/parts.hpp: the wiring.
+
   // Internal state for the simulator's checkers and for tests; never for decisions of a driver.
   struct Inspection;
   Inspection inspect() const;
 
  private:
-  struct Parts;
   std::unique_ptr<Parts> parts_;
 };
 

@@ -10,11 +10,6 @@
 namespace shoal::node {
 namespace {
 
-template <class... Handlers>
-struct Overloaded : Handlers... {
-  using Handlers::operator()...;
-};
-
 membership::MembershipConfig membership_config(Profile profile) {
   switch (profile) {
     case Profile::local:
@@ -29,7 +24,6 @@ membership::MembershipConfig membership_config(Profile profile) {
 
 constexpr std::string_view kMetaBoot = "boot";
 constexpr std::string_view kMetaMembers = "members";
-constexpr std::size_t kForeignMax = 64;
 
 }  // namespace
 
@@ -91,143 +85,6 @@ void Node::Parts::take_over_own(Now at) {
     if (last == context.self()) shards.take_over(at.steady, shard);
   }
   next_table = at.steady;
-}
-
-bool Node::Parts::accepts(const Source& source, const wire::Message& message) {
-  if (source.node == context.self()) return true;
-  const ClusterId mine = founding.cluster();
-  if (mine && source.cluster && source.cluster != mine) {
-    ++context.counters.dropped_inputs;
-    if (std::ranges::find(foreign, source.node) == foreign.end() && foreign.size() < kForeignMax) {
-      foreign.push_back(source.node);
-      log::warn("node",
-                "{} at {} belongs to another cluster ({}); refused. Give it a new data "
-                "folder to let it join this one",
-                short_text(source.node), to_string(source.address),
-                to_string(source.cluster).substr(0, 8));
-    }
-    return false;
-  }
-  const bool founded = mine && source.cluster == mine;
-  const bool small_talk = std::holds_alternative<wire::Ping>(message) ||
-                          std::holds_alternative<wire::IndirectPing>(message) ||
-                          std::holds_alternative<wire::PingAck>(message) ||
-                          std::holds_alternative<wire::PingNack>(message) ||
-                          std::holds_alternative<wire::Gossip>(message) ||
-                          std::holds_alternative<wire::MemberDigest>(message) ||
-                          std::holds_alternative<wire::MemberTable>(message) ||
-                          std::holds_alternative<wire::TableDigest>(message) ||
-                          std::holds_alternative<wire::TableEntries>(message) ||
-                          std::holds_alternative<wire::FoundingOffer>(message) ||
-                          std::holds_alternative<wire::FoundingWord>(message) ||
-                          std::holds_alternative<wire::FoundingWithdraw>(message) ||
-                          std::holds_alternative<wire::FoundingRecord>(message) ||
-                          std::holds_alternative<wire::FoundingHeld>(message);
-  if (founded || small_talk) {
-    if (!mine && source.cluster) founding.on_founded_peer(source.node, source.cluster);
-    return true;
-  }
-  ++context.counters.dropped_inputs;
-  return false;
-}
-
-void Node::Parts::dispatch(Now at, const Source& source, wire::Message message) {
-  if (!accepts(source, message)) return;
-  const NodeId from = source.node;
-  const auto member_source = [&](membership::Channel channel) {
-    return membership::Source{from, source.address, channel};
-  };
-  using membership::Channel;
-  std::visit(Overloaded{
-                 [&](wire::Ping& m) {
-                   membership->on_message(
-                       at.steady,
-                       member_source(source.channel == node::Channel::datagram ? Channel::datagram
-                                                                               : Channel::stream),
-                       m);
-                 },
-                 [&](wire::IndirectPing& m) {
-                   membership->on_message(at.steady, member_source(Channel::datagram), m);
-                 },
-                 [&](wire::PingAck& m) {
-                   membership->on_message(
-                       at.steady,
-                       member_source(source.channel == node::Channel::datagram ? Channel::datagram
-                                                                               : Channel::stream),
-                       m);
-                 },
-                 [&](wire::PingNack& m) {
-                   membership->on_message(at.steady, member_source(Channel::datagram), m);
-                 },
-                 [&](wire::Gossip& m) {
-                   membership->on_message(at.steady, member_source(Channel::datagram), m);
-                 },
-                 [&](wire::MemberDigest& m) {
-                   membership->on_message(at.steady, member_source(Channel::stream), m);
-                 },
-                 [&](wire::MemberTable& m) {
-                   membership->on_message(at.steady, member_source(Channel::stream), m);
-                 },
-                 [&](wire::Prepare& m) { shards.on_message(at.steady, from, m); },
-                 [&](wire::Promise& m) { shards.on_message(at.steady, from, m); },
-                 [&](wire::Refuse& m) { shards.on_message(at.steady, from, m); },
-                 [&](wire::Fetch& m) { shards.on_message(at.steady, from, m); },
-                 [&](wire::Fetched& m) { shards.on_message(at.steady, from, m); },
-                 [&](wire::WriteRecords& m) { shards.on_message(at.steady, from, std::move(m)); },
-                 [&](wire::Ack& m) { shards.on_message(at.steady, from, m); },
-                 [&](wire::Confirm& m) { shards.on_message(at.steady, from, m); },
-                 [&](wire::Confirmed& m) { shards.on_message(at.steady, from, m); },
-                 [&](wire::TableDigest& m) {
-                   if (!founding.serving()) return;
-                   if (auto answer = table.on_digest(m)) context.send(from, std::move(*answer));
-                 },
-                 [&](wire::TableEntries& m) {
-                   if (founding.cluster() && founding.cluster() != source.cluster) return;
-                   if (!founding.serving() && founding.joining() != from) return;
-                   if (auto answer = table.on_entries(m)) context.send(from, std::move(*answer));
-                   founding.on_table(at);
-                 },
-                 [&](wire::FoundingOffer& m) { founding.on_offer(at, from, m); },
-                 [&](wire::FoundingWord& m) { founding.on_word(at, from, m); },
-                 [&](wire::FoundingWithdraw& m) { founding.on_withdraw(from, m); },
-                 [&](wire::FoundingRecord& m) { founding.on_record(at, from, m); },
-                 [&](wire::FoundingHeld& m) {
-                   if (from == context.self() && !m.cluster) {
-                     boot_durable = true;
-                   } else {
-                     founding.on_held(from, m);
-                   }
-                 },
-                 [&](wire::OwnerRequests& m) { job_owner.on_requests(at, from, std::move(m)); },
-                 [&](wire::OwnerReplies& m) { gateway.on_replies(at, from, std::move(m)); },
-                 [&](wire::TaskEvents& m) { gateway.on_events(at, std::move(m)); },
-                 [&](wire::JobEvent& m) { gateway.on_job_event(at, std::move(m)); },
-                 [&](wire::CountReport& m) { tracker.on_report(at, m); },
-                 [&](wire::CountQuery& m) {
-                   for (const wire::CountQueryItem& item : m.items) {
-                     if (item.cancelled && shards.owns(item.shard)) {
-                       job_owner.cancel_here(at, item.shard, item.job, {}, 0);
-                     }
-                   }
-                   tracker.on_query(at, from, m);
-                 },
-                 [&](wire::Hint& m) { runner.on_hint(at, from, m); },
-                 [&](wire::Pull& m) { claims.on_pull(at, from, m); },
-                 [&](wire::Grant& m) { runner.on_grant(at, from, m); },
-                 [&](wire::GiveBack& m) { claims.on_give_back(at, from, m); },
-                 [&](wire::GiveBackAck& m) { runner.on_give_back_ack(m); },
-                 [&](wire::Renew& m) { claims.on_renew(at, from, std::move(m)); },
-                 [&](wire::Renewed& m) { runner.on_renewed(at, from, m); },
-                 [&](wire::RenewCall&) { runner.on_renew_call(at, from); },
-                 [&](wire::Outcomes& m) { claims.on_outcomes(at, from, std::move(m)); },
-                 [&](wire::OutcomeAck& m) { runner.on_outcome_ack(m); },
-                 [&](wire::EndAttempts& m) { runner.on_end_attempts(at, m); },
-                 [&](wire::ReadOutput& m) { gateway.on_read_output(at, from, m); },
-                 [&](wire::OutputData& m) { gateway.on_output_data(at, from, std::move(m)); },
-                 [&](wire::NodeQuery& m) { gateway.on_node_query(at, from, m); },
-                 [&](wire::NodeAnswer& m) { gateway.on_node_answer(at, from, std::move(m)); },
-             },
-             message);
 }
 
 bool Node::Parts::drain_shards(Now at) {

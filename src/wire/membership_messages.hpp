@@ -54,8 +54,8 @@ struct MemberRecord {
   Incarnation incarnation;
   NodeId accuser;                  // Who says suspect or dead. Dead by itself: a stop (SIGTERM).
   std::optional<MemberInfo> info;  // Always with alive; may be left out of suspect, dead and left.
-  // Of dead and left: for how long, as the sender knows it. Without it, a member that all others are
-  // about to forget would start its 24 h anew with each newcomer.
+  // Of dead and left: for how long, as the sender knows it. Without it, a member that all others
+  // are about to forget would start its 24 h anew with each newcomer.
   std::uint32_t gone_seconds = 0;
   bool operator==(const MemberRecord&) const = default;
 };

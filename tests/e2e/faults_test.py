@@ -1,9 +1,10 @@
 """Nodes that die, stop and come back while work is under way."""
 
+import subprocess
 import time
 import unittest
 
-from cluster import Cluster, ClusterTest, cpu_seconds, eventually, main
+from cluster import SHOAL, Cluster, ClusterTest, cpu_seconds, eventually, free_port, main
 
 
 class Faults(ClusterTest):
@@ -89,6 +90,30 @@ class Idle(ClusterTest):
         time.sleep(3)
         used = [cpu_seconds(pid) - then for pid, then in zip(pids, before)]
         self.assertLess(max(used), 0.3, f"seconds of cpu in 3 s: {used}")
+
+
+class Joining(ClusterTest):
+    def test_a_node_that_joins_later_pulls_work_and_leaves_politely(self):
+        port = free_port()
+        node = subprocess.Popen([SHOAL, "node", "--listen", f"127.0.0.1:{port}", "--join",
+                                 self.cluster.nodes[0]["address"], "--name", "late", "--cpus", "1",
+                                 "--data", f"{self.cluster.folder}/late"],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL)
+        try:
+            def late():
+                nodes = self.cluster.json("nodes", at=0)["nodes"]
+                return next((one for one in nodes if one["name"] == "late"), None)
+            eventually(lambda: late() and late()["figures"], "it is a member")
+            self.cluster.good("map", "-c", "sleep 0.05", "--", "{}", ":::", *range(100))
+            figures = late()["figures"]
+            self.assertGreater(figures["tasks_run"], 0)
+            self.assertEqual((figures["shards_home"], figures["shards_owned"]), (0, 0))
+        finally:
+            node.terminate()
+            node.wait(timeout=60)
+        self.assertEqual(node.returncode, 0)
+        eventually(lambda: late()["state"] in ("dead", "left"), "the others know that it is gone")
 
 
 class ManyQueued(unittest.TestCase):

@@ -35,7 +35,7 @@ MAY_INCLUDE = {
 }
 
 # Third-party headers: each library's homes, as patterns of paths.
-ASIO_HOMES = [r"include/shoal/client\.hpp", r"src/(net|exec|http|client|daemon)/", r"tools/"]
+ASIO_HOMES = [r"include/shoal/client\.hpp", r"src/(net|exec|http|client|daemon|cli)/", r"tools/"]
 LIBRARY_HOMES = [
     ("Asio", r"asio(\.hpp|/)", ASIO_HOMES),
     ("spdlog", r"spdlog/", [r"src/base/log\.cpp$"]),
@@ -88,7 +88,8 @@ BANNED_EVERYWHERE = [
     (r"\bstd::endl\b", r"write '\n'"),
     (r"\b(throw|throw_exception)\b", "return a Result"),
 ]
-COROUTINE_FOLDERS = ["net", "http", "exec", "client", "daemon"]
+# The commands speak to the cluster through the asynchronous client, so `cli` is among them.
+COROUTINE_FOLDERS = ["net", "http", "exec", "client", "daemon", "cli"]
 PRINTING = r"\bstd::(cout|cerr|clog)\b|\b(f|v|vf)?printf\s*\(|\bputs\s*\("
 PRINTING_FOLDERS = ["cli", "daemon", "exec"]
 BANNED_NAMES = r"\b\w*(master|leader|coordinator)\w*\b"

@@ -1,0 +1,142 @@
+// Who may say what to this node, and which part hears it. Every message is handled: one without a
+// handler does not compile.
+#include <algorithm>
+#include <concepts>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include "base/log.hpp"
+#include "node/parts.hpp"
+
+namespace shoal::node {
+namespace {
+
+constexpr std::size_t kForeignMax = 64;
+
+template <class T, class... Kinds>
+concept OneOf = (std::same_as<T, Kinds> || ...);
+
+template <class T>
+concept MembershipMessage = OneOf<T, wire::Ping, wire::IndirectPing, wire::PingAck, wire::PingNack,
+                                  wire::Gossip, wire::MemberDigest, wire::MemberTable>;
+template <class T>
+concept ShardMessage =
+    OneOf<T, wire::Prepare, wire::Promise, wire::Refuse, wire::Fetch, wire::Fetched,
+          wire::WriteRecords, wire::Ack, wire::Confirm, wire::Confirmed>;
+
+// What a node of no cluster yet may say, and hear.
+template <class T>
+constexpr bool before_founding =
+    MembershipMessage<T> ||
+    OneOf<T, wire::TableDigest, wire::TableEntries, wire::FoundingOffer, wire::FoundingWord,
+          wire::FoundingWithdraw, wire::FoundingRecord, wire::FoundingHeld>;
+
+struct Dispatch {
+  Node::Parts& node;
+  Now now;
+  const Source& source;
+
+  template <MembershipMessage M>
+  void operator()(M& m) {
+    const auto channel = source.channel == Channel::datagram ? membership::Channel::datagram
+                                                             : membership::Channel::stream;
+    node.membership->on_message(now.steady, {source.node, source.address, channel}, m);
+  }
+  template <ShardMessage M>
+  void operator()(M& m) {
+    node.shards.on_message(now.steady, source.node, std::move(m));
+  }
+  void operator()(wire::TableDigest& m) {
+    if (!node.founding.serving()) return;
+    if (auto answer = node.table.on_digest(m)) node.context.send(source.node, std::move(*answer));
+  }
+  void operator()(wire::TableEntries& m) {
+    if (node.founding.cluster() && node.founding.cluster() != source.cluster) return;
+    if (!node.founding.serving() && node.founding.joining() != source.node) return;
+    if (auto answer = node.table.on_entries(m)) node.context.send(source.node, std::move(*answer));
+    node.founding.on_table(now);
+  }
+  void operator()(wire::FoundingOffer& m) { node.founding.on_offer(now, source.node, m); }
+  void operator()(wire::FoundingWord& m) { node.founding.on_word(now, source.node, m); }
+  void operator()(wire::FoundingWithdraw& m) { node.founding.on_withdraw(source.node, m); }
+  void operator()(wire::FoundingRecord& m) { node.founding.on_record(now, source.node, m); }
+  void operator()(wire::FoundingHeld& m) {
+    if (source.node == node.context.self() && !m.cluster) {
+      node.boot_durable = true;
+    } else {
+      node.founding.on_held(source.node, m);
+    }
+  }
+  void operator()(wire::OwnerRequests& m) {
+    node.job_owner.on_requests(now, source.node, std::move(m));
+  }
+  void operator()(wire::OwnerReplies& m) {
+    node.gateway.on_replies(now, source.node, std::move(m));
+  }
+  void operator()(wire::TaskEvents& m) { node.gateway.on_events(now, std::move(m)); }
+  void operator()(wire::JobEvent& m) { node.gateway.on_job_event(now, std::move(m)); }
+  void operator()(wire::CountReport& m) { node.tracker.on_report(now, m); }
+  void operator()(wire::CountQuery& m) {
+    for (const wire::CountQueryItem& item : m.items) {
+      if (item.cancelled && node.shards.owns(item.shard)) {
+        node.job_owner.cancel_here(now, item.shard, item.job, {}, 0);
+      }
+    }
+    node.tracker.on_query(now, source.node, m);
+  }
+  void operator()(wire::Hint& m) { node.runner.on_hint(now, source.node, m); }
+  void operator()(wire::Pull& m) { node.claims.on_pull(now, source.node, m); }
+  void operator()(wire::Grant& m) { node.runner.on_grant(now, source.node, m); }
+  void operator()(wire::GiveBack& m) { node.claims.on_give_back(now, source.node, m); }
+  void operator()(wire::GiveBackAck& m) { node.runner.on_give_back_ack(m); }
+  void operator()(wire::Renew& m) { node.claims.on_renew(now, source.node, std::move(m)); }
+  void operator()(wire::Renewed& m) { node.runner.on_renewed(now, source.node, m); }
+  void operator()(wire::RenewCall&) { node.runner.on_renew_call(now, source.node); }
+  void operator()(wire::Outcomes& m) { node.claims.on_outcomes(now, source.node, std::move(m)); }
+  void operator()(wire::OutcomeAck& m) { node.runner.on_outcome_ack(m); }
+  void operator()(wire::EndAttempts& m) { node.runner.on_end_attempts(now, m); }
+  void operator()(wire::ReadOutput& m) { node.gateway.on_read_output(now, source.node, m); }
+  void operator()(wire::OutputData& m) {
+    node.gateway.on_output_data(now, source.node, std::move(m));
+  }
+  void operator()(wire::NodeQuery& m) { node.gateway.on_node_query(now, source.node, m); }
+  void operator()(wire::NodeAnswer& m) {
+    node.gateway.on_node_answer(now, source.node, std::move(m));
+  }
+};
+
+}  // namespace
+
+bool Node::Parts::accepts(const Source& source, const wire::Message& message) {
+  if (source.node == context.self()) return true;
+  const ClusterId mine = founding.cluster();
+  if (mine && source.cluster && source.cluster != mine) {
+    ++context.counters.dropped_inputs;
+    if (std::ranges::find(foreign, source.node) == foreign.end() && foreign.size() < kForeignMax) {
+      foreign.push_back(source.node);
+      log::warn("node",
+                "{} at {} belongs to another cluster ({}); refused. Give it a new data "
+                "folder to let it join this one",
+                short_text(source.node), to_string(source.address),
+                to_string(source.cluster).substr(0, 8));
+    }
+    return false;
+  }
+  const bool founded = mine && source.cluster == mine;
+  const bool small_talk = std::visit(
+      [](const auto& m) { return before_founding<std::remove_cvref_t<decltype(m)>>; }, message);
+  if (founded || small_talk) {
+    if (!mine && source.cluster) founding.on_founded_peer(source.node, source.cluster);
+    return true;
+  }
+  ++context.counters.dropped_inputs;
+  return false;
+}
+
+void Node::Parts::dispatch(Now at, const Source& source, wire::Message message) {
+  if (!accepts(source, message)) return;
+  std::visit(Dispatch{*this, at, source}, message);
+}
+
+}  // namespace shoal::node
