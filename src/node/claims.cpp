@@ -378,6 +378,8 @@ void Claims::on_confirmed(Now now, const shard::ConfirmDone& done) {
 
 void Claims::lapse(Now now) {
   next_lapse_ = now.steady + kLapseInterval;
+  std::erase_if(transfers_,
+                [&](const auto& entry) { return entry.second.forget_at <= now.steady; });
   std::vector<Claim> over;
   for (const auto& [id, claim] : claims_) {
     if (claim.until <= now.steady) over.push_back(claim);
@@ -398,8 +400,6 @@ void Claims::lapse(Now now) {
 
 void Claims::on_time(Now now) {
   if (now.steady >= next_lapse_) lapse(now);
-  std::erase_if(transfers_,
-                [&](const auto& entry) { return entry.second.forget_at <= now.steady; });
 }
 
 void Claims::flush() {

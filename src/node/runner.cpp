@@ -11,6 +11,7 @@ namespace {
 
 constexpr Duration kCheckInterval = std::chrono::milliseconds(100);
 constexpr Duration kPullInterval = std::chrono::milliseconds(20);
+constexpr Duration kRepeatInterval = std::chrono::milliseconds(200);
 constexpr std::uint32_t kAskMax = 32;  // Tasks asked of one victim at once.
 
 }  // namespace
@@ -22,10 +23,9 @@ scheduling::Resources Runner::free() const { return capacity_ - started_ - unsta
 
 scheduling::Resources Runner::room() const {
   if (context_.stopping) return {};
-  const scheduling::Resources held = started_ + unstarted_ + reserved_;
-  if (!in_advance_) return capacity_ - held;
-  // One capacity in advance, however much of the first is used: unstarted work never needs more.
-  return capacity_ + capacity_ - held;
+  // Tasks of odd sizes may leave much of the capacity unused, so what is taken in advance is
+  // counted by itself: invariant 2 holds however little of it can start.
+  return in_advance_ ? capacity_ - unstarted_ - reserved_ - pulls_.asked() : free();
 }
 
 NodeId Runner::owner_of(ShardId shard, NodeId fallback) const {
@@ -97,6 +97,7 @@ void Runner::finish(Now now, const AttemptId& attempt, AttemptResult result,
 
 void Runner::give_back(Now now, const wire::HeldAttempt& item) {
   back_[item.attempt] = {item, now.steady, now.steady + context_.config.lease};
+  next_repeat_ = now.steady;
 }
 
 void Runner::end(Now now, const AttemptId& attempt, Running& running, EndReason reason, bool back,
@@ -128,7 +129,8 @@ void Runner::pump(Now now, bool own_ready) {
     unstarted_ -= held.need;
     start(now, std::move(held));
   }
-  if (!own_ready && !context_.stopping && now.steady >= next_pull_) pull(now);
+  wants_work_ = !own_ready && !context_.stopping && context_.shard_count != 0;
+  if (wants_work_ && now.steady >= next_pull_ && now.steady >= pulls_.wake_at()) pull(now);
 }
 
 std::vector<NodeId> Runner::peers() const {
@@ -140,11 +142,9 @@ std::vector<NodeId> Runner::peers() const {
 }
 
 void Runner::pull(Now now) {
-  if (context_.shard_count == 0) return;
   const std::vector<NodeId> alive = peers();
   while (pulls_.open_count() < scheduling::kPullsOpenMax) {
-    // What is asked for, held and started together never passes two capacities.
-    const scheduling::Resources ask = room() - pulls_.asked();
+    const scheduling::Resources ask = room();
     if (ask.cpu_millis == 0 && capacity_.cpu_millis > 0) break;
     const auto victim = pulls_.choose(now.steady, alive, context_.random);
     if (!victim) break;
@@ -309,6 +309,8 @@ void Runner::wake_sleepers(Now now) {
 }
 
 void Runner::repeat(Now now) {
+  if (now.steady < next_repeat_) return;
+  next_repeat_ = now.steady + kRepeatInterval;
   for (auto& [attempt, ended] : ended_) {
     if (ended.repeat_at > now.steady) continue;
     ended.repeat_at = now.steady + kOutcomeRepeat;
@@ -384,12 +386,9 @@ TimePoint Runner::wake_at() const {
   if (!sleepers_.empty()) at = std::min(at, sleepers_.begin()->first);
   if (!running_.empty() || !held_.empty()) at = std::min(at, next_check_);
   if (!running_.empty() || !held_.empty() || !ended_.empty()) at = std::min(at, next_renewal_);
-  for (const auto& [attempt, ended] : ended_) at = std::min(at, ended.repeat_at);
-  for (const auto& [attempt, back] : back_) at = std::min(at, back.repeat_at);
-  if (!context_.stopping && context_.shard_count != 0 && room().cpu_millis > 0) {
-    if (context_.membership->alive_count() > 1) {
-      at = std::min(at, std::max(next_pull_, pulls_.wake_at()));
-    }
+  if (!ended_.empty() || !back_.empty()) at = std::min(at, next_repeat_);
+  if (wants_work_ && room().cpu_millis > 0 && context_.membership->alive_count() > 1) {
+    at = std::min(at, std::max(next_pull_, pulls_.wake_at()));
   }
   return at;
 }

@@ -137,6 +137,8 @@ class Runner {
   TimePoint next_renewal_;
   TimePoint next_pull_;
   TimePoint next_check_;
+  TimePoint next_repeat_;
+  bool wants_work_ = false;  // Nothing ready at home: others are asked.
 };
 
 }  // namespace shoal::node
