@@ -15,6 +15,7 @@
 #include "cli/commands.hpp"
 #include "cli/machine.hpp"
 #include "daemon/driver.hpp"
+#include "daemon/host.hpp"
 #include "exec/supervisor.hpp"
 
 namespace shoal::cli {
@@ -102,13 +103,13 @@ Result<daemon::DriverConfig> config_of(const NodeFlags& flags) {
   config.cpu_millis = machine_cores() * 1000;
   if (!flags.cpus.empty()) {
     const auto cpus = parse_cpus(flags.cpus);
-    if (!cpus) return std::unexpected(cpus.error());
+    if (!cpus) return fail(ErrorCode::bad_input, "--cpus: " + cpus.error().message);
     config.cpu_millis = *cpus;
   }
   config.memory_bytes = machine_memory_bytes();
   if (!flags.memory.empty()) {
     const auto memory = parse_size(flags.memory);
-    if (!memory) return std::unexpected(memory.error());
+    if (!memory) return fail(ErrorCode::bad_input, "--mem: " + memory.error().message);
     config.memory_bytes = *memory;
   }
   // Nodes of one machine differ in their port.
@@ -152,6 +153,7 @@ int run_node(const NodeFlags& flags, const GlobalOptions& options) {
     say("shoal: {}\n", supervisors.error().message);
     return kExitFailed;
   }
+  daemon::raise_descriptors_max();  // After the supervisors: tasks keep the limit they know.
   const auto driver = daemon::Driver::boot(*config, std::move(*supervisors));
   if (!driver) {
     say("shoal: {}\n", driver.error().message);

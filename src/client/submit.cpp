@@ -7,12 +7,15 @@
 #include "client/batch.hpp"
 #include "client/impl.hpp"
 #include "client/mint.hpp"
+#include "task/record.hpp"
 
 namespace shoal {
 namespace {
 
 constexpr std::size_t kBatchesInFlight = 16;
 constexpr int kMintsMax = 5;
+
+constexpr std::size_t kNameBytesMax = 4096;  // What a node reads.
 
 std::string hex(Nonce nonce) { return format("{:016x}{:016x}", nonce.high, nonce.low); }
 
@@ -32,6 +35,15 @@ Result<void> check(const Submission& submission) {
                 format("element {} has {} bytes, more than the {} an argument may have: put it in "
                        "a file and pass the file's name",
                        i, size, kArgumentBytesMax));
+  }
+  if (submission.name.size() > kNameBytesMax) {
+    return fail(ErrorCode::bad_input,
+                format("the job's name has {} bytes, more than the {} it may have: give it a "
+                       "shorter one",
+                       submission.name.size(), kNameBytesMax));
+  }
+  if (auto wrong = task::validate(submission.spec)) {
+    return fail(ErrorCode::bad_input, *std::move(wrong));
   }
   if (submission.id.has_value() != submission.nonce.has_value()) {
     return fail(ErrorCode::bad_input, "to resume a submission give both its id and its nonce");

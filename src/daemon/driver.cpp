@@ -1,5 +1,6 @@
 #include "daemon/driver.hpp"
 
+#include <algorithm>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
@@ -51,6 +52,18 @@ net::Channel channel_of(node::Channel channel) {
       return net::Channel::bulk;
   }
   return net::Channel::stream;
+}
+
+// What connections leave of the descriptors is for the store, the supervisors and the streams that
+// this node dials. Strangers and clients together do not keep out the peers.
+net::Limits connection_limits(std::size_t descriptors) {
+  constexpr std::size_t kOtherDescriptors = 300;
+  constexpr std::size_t kAcceptedMin = 64;
+  net::Limits limits;
+  limits.accepted_max = std::max(descriptors, kOtherDescriptors + kAcceptedMin) - kOtherDescriptors;
+  limits.ungreeted_max = std::min(limits.ungreeted_max, limits.accepted_max / 4);
+  limits.sessions_max = std::min(limits.sessions_max, limits.accepted_max / 2);
+  return limits;
 }
 
 Address advertised_at_start(const DriverConfig& config, const Address& listening) {
@@ -171,7 +184,8 @@ Result<void> Driver::Parts::prepare(NodeId id, std::vector<exec::SupervisorHandl
 Result<void> Driver::Parts::listen(NodeId id) {
   auto transport = net::Transport::listen(
       context_, config_.listen,
-      {.node = id, .cluster = {}, .listening = {}, .version = config_.version}, {},
+      {.node = id, .cluster = {}, .listening = {}, .version = config_.version},
+      connection_limits(descriptors_max()),
       {.on_messages =
            [this](const net::Origin& origin, std::vector<wire::Message> messages) {
              on_messages(origin, std::move(messages));
@@ -262,7 +276,10 @@ Now Driver::Parts::now() {
 
 void Driver::Parts::on_messages(const net::Origin& origin, std::vector<wire::Message> messages) {
   const node::Source source{
-      .node = origin.node, .cluster = origin.cluster, .address = origin.address};
+      .node = origin.node,
+      .cluster = origin.cluster,
+      .address = origin.address,
+      .channel = origin.datagram ? node::Channel::datagram : node::Channel::stream};
   const Now at = now();
   for (wire::Message& message : messages) node_->on_message(at, source, std::move(message));
   schedule_turn();
@@ -339,7 +356,8 @@ asio::awaitable<std::vector<Address>> Driver::Parts::resolve(HostPort seed) {
 }
 
 asio::awaitable<void> Driver::Parts::resolve_seeds() {
-  while (!node_->cluster()) {
+  // Once in any case: a member whose peers have all moved finds them again by its seeds.
+  do {
     std::vector<Address> addresses;
     for (const HostPort& seed : config_.seeds) {
       const std::vector<Address> found = co_await resolve(seed);
@@ -354,7 +372,7 @@ asio::awaitable<void> Driver::Parts::resolve_seeds() {
     resolve_timer_.expires_after(pause);
     std::error_code ignored;
     co_await resolve_timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-  }
+  } while (!node_->cluster());
 }
 
 asio::awaitable<void> Driver::Parts::tick() {
@@ -447,6 +465,11 @@ void Driver::Parts::carry_out(Effects effects) {
   if (!effects.writes.empty()) writer_->add(effects.sequence, std::move(effects.writes));
   for (const task::Kill& kill : effects.kills) executor_->kill(kill);
   for (const task::Launch& launch : effects.launches) executor_->launch(launch);
+  for (task::ProcessEnded& ended : effects.ended) {
+    ended.result.started = ended.result.ended = now().wall;
+    node_->on_process_ended(now(), std::move(ended));
+    schedule_turn();
+  }
   if (!effects.messages.empty()) send(std::move(effects.messages));
   if (!effects.answers.empty()) answer(std::move(effects.answers));
   for (const node::StoreRead& read : effects.store_reads) read_store(read);
@@ -492,9 +515,7 @@ void Driver::Parts::read_store(const node::StoreRead& read) {
       schedule_turn();
     });
   };
-  const bool queued =
-      reader_->add([this, read] { return store_->read(read.shard, read.key); }, on_read);
-  if (!queued) on_read(std::nullopt);
+  reader_->add([this, read] { return store_->read(read.shard, read.key); }, on_read);
 }
 
 // --- The face ----------------------------------------------------------------------------------
@@ -506,12 +527,11 @@ Result<std::unique_ptr<Driver>> Driver::boot(DriverConfig config,
                                              std::vector<exec::SupervisorHandle> supervisors) {
   auto folder = store::DataFolder::open(config.data_folder);
   if (!folder) return std::unexpected(folder.error());
-  const auto id = folder->identity();
-  if (!id) return std::unexpected(id.error());
-  auto store = store::Store::open(folder->database());
-  if (!store) return std::unexpected(store.error());
-  auto parts = std::make_unique<Parts>(std::move(config), std::move(*folder), std::move(*store));
-  if (auto prepared = parts->prepare(*id, std::move(supervisors)); !prepared) {
+  auto identified = folder->open_store();
+  if (!identified) return std::unexpected(identified.error());
+  auto parts =
+      std::make_unique<Parts>(std::move(config), std::move(*folder), std::move(identified->store));
+  if (auto prepared = parts->prepare(identified->id, std::move(supervisors)); !prepared) {
     return std::unexpected(prepared.error());
   }
   return std::make_unique<Driver>(std::move(parts));

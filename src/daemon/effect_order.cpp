@@ -1,5 +1,7 @@
 #include "daemon/effect_order.hpp"
 
+#include <algorithm>
+#include <csignal>
 #include <iterator>
 #include <utility>
 
@@ -18,14 +20,33 @@ void append(std::vector<T>& to, std::vector<T>& from) {
   from.clear();
 }
 
+bool erase_launch(std::vector<task::Launch>& launches, const AttemptId& attempt) {
+  return std::erase_if(launches,
+                       [&](const task::Launch& launch) { return launch.attempt == attempt; }) > 0;
+}
+
+task::ProcessEnded never_started(const task::Kill& kill) {
+  task::ProcessEnded ended{.attempt = kill.attempt, .result = {}, .tails = {}};
+  ended.result.reason = kill.reason;
+  ended.result.signal = SIGKILL;
+  ended.result.exit_status = 128 + SIGKILL;
+  ended.result.message = "the attempt was ended before its process was started";
+  return ended;
+}
+
 }  // namespace
 
 Effects EffectOrder::on_output(node::Output output) {
   Effects now;
   now.messages = std::move(output.messages);
   now.answers = std::move(output.errors);
-  now.kills = std::move(output.kills);
-  now.store_reads = std::move(output.store_reads);
+  for (const task::Kill& kill : output.kills) {
+    if (take_back(kill.attempt, output)) {
+      now.ended.push_back(never_started(kill));
+    } else {
+      now.kills.push_back(kill);
+    }
+  }
   now.output_reads = std::move(output.output_reads);
   if (!output.writes.empty()) {
     now.writes = std::move(output.writes);
@@ -38,16 +59,27 @@ Effects EffectOrder::on_output(node::Output output) {
   append(now.messages, output.promises);
   append(now.answers, output.replies);
   now.launches = std::move(output.launches);
+  now.store_reads = std::move(output.store_reads);
   return now;
 }
 
+bool EffectOrder::take_back(const AttemptId& attempt, node::Output& output) {
+  if (erase_launch(output.launches, attempt)) return true;
+  return std::ranges::any_of(held_,
+                             [&](Held& held) { return erase_launch(held.launches, attempt); });
+}
+
 void EffectOrder::hold(node::Output& output) {
-  if (output.promises.empty() && output.launches.empty() && output.replies.empty()) return;
+  if (output.promises.empty() && output.launches.empty() && output.replies.empty() &&
+      output.store_reads.empty()) {
+    return;
+  }
   if (held_.empty() || held_.back().sequence < last_) held_.push_back({.sequence = last_});
   Held& held = held_.back();
   append(held.promises, output.promises);
   append(held.launches, output.launches);
   append(held.replies, output.replies);
+  append(held.store_reads, output.store_reads);
 }
 
 Effects EffectOrder::on_durable(std::uint64_t sequence) {
@@ -59,6 +91,7 @@ Effects EffectOrder::on_durable(std::uint64_t sequence) {
     append(now.messages, held.promises);
     append(now.launches, held.launches);
     append(now.answers, held.replies);
+    append(now.store_reads, held.store_reads);
     held_.pop_front();
   }
   return now;

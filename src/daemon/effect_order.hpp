@@ -1,5 +1,9 @@
 // The order in which a node's effects may leave (node/output.hpp): what no crash can undo at once,
-// the rest when the writes of its own and of all earlier outputs are durable.
+// the rest when the writes of its own and of all earlier outputs are durable. Reads of the store
+// wait as well: what they ask for may be among those writes.
+//
+// A kill never overtakes its own launch: one that meets it while it waits takes it back, and the
+// attempt has ended without a process.
 //
 // Sans I/O: the driver passes each Output in the order it was taken, persists the writes that come
 // back under their number, and says how far the disk has come; it carries out what is returned.
@@ -20,6 +24,7 @@ struct Effects {
   std::vector<node::ClientAnswer> answers;
   std::vector<task::Kill> kills;
   std::vector<task::Launch> launches;
+  std::vector<task::ProcessEnded> ended;  // Inputs for the node; their times are the driver's.
   std::vector<node::StoreRead> store_reads;
   std::vector<task::OutputRead> output_reads;
   std::vector<wire::Write> writes;  // To be persisted as `sequence`; empty when there is none.
@@ -42,8 +47,11 @@ class EffectOrder {
     std::vector<node::Envelope> promises;
     std::vector<task::Launch> launches;
     std::vector<node::ClientAnswer> replies;
+    std::vector<node::StoreRead> store_reads;
   };
   void hold(node::Output& output);
+  // Whether the attempt's launch waited, here or in `output`: it will not leave.
+  bool take_back(const AttemptId& attempt, node::Output& output);
 
   std::deque<Held> held_;  // By rising sequence.
   std::uint64_t last_ = 0;

@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,6 +40,19 @@ std::uint64_t resident_bytes() {
   const int fields = std::fscanf(file, "%lu %lu", &pages, &resident);
   std::fclose(file);
   return fields == 2 ? resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) : 0;
+}
+
+std::size_t descriptors_max() {
+  rlimit limit{};
+  SHOAL_ASSERT(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
+  return static_cast<std::size_t>(limit.rlim_cur);
+}
+
+void raise_descriptors_max() {
+  rlimit limit{};
+  SHOAL_ASSERT(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 Address own_address(std::uint16_t port) {

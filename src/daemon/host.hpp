@@ -1,6 +1,7 @@
 // What the driver asks of the machine it runs on.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -9,7 +10,11 @@
 
 namespace shoal::daemon {
 
-Now read_clocks();               // CLOCK_BOOTTIME and the wall clock.
+Now read_clocks();  // CLOCK_BOOTTIME and the wall clock.
+// File descriptors that this process may have open.
+std::size_t descriptors_max();
+void raise_descriptors_max();  // As far as the system lets it.
+
 std::uint64_t random_seed();     // From the kernel.
 std::uint64_t resident_bytes();  // Of this process; 0 when the system does not say.
 

@@ -37,7 +37,7 @@ constexpr std::chrono::milliseconds kOrphanCheckInterval{10};
 constexpr int kOwnerlessChecksMax = 5;  // An orphan amid exec shows no environment for a moment.
 constexpr std::chrono::seconds kShutdownMax{10};
 constexpr std::size_t kBufferBytes = 64 * 1024;
-constexpr std::size_t kMessageBytesMax = 64 * 1024;
+constexpr std::size_t kMessageBytesMax = 1024;  // A sentence; records keep it.
 
 WallTime wall_now() {
   return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());

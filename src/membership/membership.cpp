@@ -18,6 +18,7 @@ constexpr std::size_t kDialsPerTurn = 64;
 constexpr Duration kDialTurn = 100ms;
 constexpr std::size_t kJoinsAtOnce = 3;
 constexpr Duration kJoinLogInterval = 60s;
+constexpr std::size_t kTableBytes = 256 * 1024;  // Of one message: a quarter of a frame.
 
 }  // namespace
 
@@ -93,6 +94,7 @@ void Membership::join(TimePoint now, std::span<const Address> seeds) {
     join_.started = now;
     join_.next_log = now + kJoinLogInterval / 6;
     join_.backoff = config_.join_backoff_min;
+    join_.known = table_.members().size();
   }
   join_.answered = false;
   join_.next = now;
@@ -104,7 +106,10 @@ void Membership::try_join(TimePoint now) {
   // Three at a time: the state of one member may be the odd one, that of all is too much to ask
   // for.
   if (candidates.size() > kJoinsAtOnce) candidates.resize(kJoinsAtOnce);
-  for (const Address& seed : candidates) send({}, seed, Channel::stream, full_table(now, true));
+  for (const Address& seed : candidates) {
+    const Source peer{.node = {}, .address = seed, .channel = Channel::stream};
+    send_table(now, peer, kAllBuckets, true, true);
+  }
   join_.next = now + join_.backoff + random_.below(join_.backoff);
   join_.backoff = std::min(join_.backoff * 2, config_.join_backoff_max);
   if (now < join_.next_log) return;
@@ -337,12 +342,14 @@ void Membership::redial(TimePoint now) {
                  random_.below(config_.redial_interval / 4);
   const Member* member = table_.find(gone_[random_.below(gone_.size())].node);
   if (member != nullptr) {
-    send(member->node, member->info.address, Channel::stream, full_table(now, true));
+    const Source peer{member->node, member->info.address, Channel::stream};
+    send_table(now, peer, kAllBuckets, true, true);
   }
   // With nobody left, the seeds may lead to members that came while this node was cut off.
   if (detector_.members().empty() && !join_.seeds.empty()) {
-    send({}, join_.seeds[random_.below(join_.seeds.size())], Channel::stream,
-         full_table(now, true));
+    const Address seed = join_.seeds[random_.below(join_.seeds.size())];
+    send_table(now, {.node = {}, .address = seed, .channel = Channel::stream}, kAllBuckets, true,
+               true);
   }
 }
 
@@ -365,11 +372,24 @@ void Membership::send_ping(TimePoint now, NodeId to, std::uint64_t sequence, Cha
           .sequence = sequence, .target = to, .load = load_, .news = news_for(now, to, introduce)});
 }
 
-wire::MemberTable Membership::full_table(TimePoint now, bool reply) const {
-  return {.records = table_.records(now, kAllBuckets),
-          .bucket_mask = kAllBuckets,
-          .join = true,
-          .reply = reply};
+// In messages of about kTableBytes. What is asked of the receiver stands in the last one: it has
+// all of the table by then, since a stream keeps the order.
+void Membership::send_table(TimePoint now, const Source& to, std::uint64_t bucket_mask, bool join,
+                            bool reply) {
+  wire::MemberTable part{.records = {}, .bucket_mask = bucket_mask, .join = false, .reply = false};
+  std::size_t bytes = 0;
+  for (wire::MemberRecord& record : table_.records(now, bucket_mask)) {
+    bytes += record_bytes(record);
+    if (bytes > kTableBytes) {
+      send(to.node, to.address, to.channel, part);
+      part.records.clear();
+      bytes = record_bytes(record);
+    }
+    part.records.push_back(std::move(record));
+  }
+  part.join = join;
+  part.reply = reply;
+  send(to.node, to.address, to.channel, std::move(part));
 }
 
 void Membership::on_message(TimePoint now, const Source& from, const wire::Ping& message) {
@@ -415,23 +435,13 @@ void Membership::on_message(TimePoint now, const Source& from, const wire::Membe
     differing |= std::uint64_t{differs} << bucket;
   }
   if (differing == 0) return;
-  send(from.node, from.address, from.channel,
-       wire::MemberTable{.records = table_.records(now, differing),
-                         .bucket_mask = differing,
-                         .join = false,
-                         .reply = true});
+  send_table(now, from, differing, false, true);
 }
 
 void Membership::on_message(TimePoint now, const Source& from, const wire::MemberTable& message) {
   if (from.node == self_ || departed_) return;
   learn(now, from, message.records, Via::table);
-  if (message.reply) {
-    wire::MemberTable answer{.records = table_.records(now, message.bucket_mask),
-                             .bucket_mask = message.bucket_mask,
-                             .join = message.join,
-                             .reply = false};
-    send(from.node, from.address, from.channel, std::move(answer));
-  }
+  if (message.reply) send_table(now, from, message.bucket_mask, message.join, false);
   if (join_.next == kNever || !message.join) return;
   join_.answered = true;
   join_.next = kNever;

@@ -140,6 +140,8 @@ class Membership {
 
   const Member* find(NodeId node) const { return table_.find(node); }
   const std::map<NodeId, Member>& members() const { return table_.members(); }  // With itself.
+  // The others that are alive or suspect, in no particular order.
+  std::span<const NodeId> peers() const { return detector_.members(); }
   std::size_t alive_count() const { return table_.alive_count(); }
   std::size_t present_count() const { return table_.present_count(); }  // Alive or suspect.
 
@@ -169,6 +171,7 @@ class Membership {
     TimePoint started{};
     TimePoint next_log{};
     Duration backoff{};
+    std::size_t known = 0;  // Members, when this join began.
     bool answered = false;
   };
   struct Gone {
@@ -191,7 +194,8 @@ class Membership {
   void send(NodeId to, const Address& address, Channel channel, Message message);
   void send_ping(TimePoint now, NodeId to, std::uint64_t sequence, Channel channel,
                  bool introduce = false);
-  wire::MemberTable full_table(TimePoint now, bool reply) const;
+  void send_table(TimePoint now, const Source& to, std::uint64_t bucket_mask, bool join,
+                  bool reply);
 
   // news.cpp: what is learned, and what follows from it.
   void learn(TimePoint now, const Source& from, std::span<const wire::MemberRecord> records,

@@ -19,7 +19,9 @@ void Membership::learn(TimePoint now, const Source& from,
                        std::span<const wire::MemberRecord> records, Via via) {
   if (records.empty()) return;
   told_directly_ = 0;
-  const std::size_t known = table_.members().size();
+  // While it joins, all parts of the table it is sent count together.
+  const std::size_t before = table_.members().size();
+  const std::size_t known = join_.next != kNever ? std::min(join_.known, before) : before;
   std::vector<NodeId> strangers;
   // From a random place on: what is told directly is bounded, and must not always be the same.
   const std::size_t start = via == Via::table ? random_.below(records.size()) : 0;
@@ -29,7 +31,7 @@ void Membership::learn(TimePoint now, const Source& from,
   }
   // Whoever learns of more members than it knew is the newcomer, and has nothing to tell the
   // others.
-  if (strangers.size() > known) return;
+  if (before - known + strangers.size() > known) return;
   for (const NodeId stranger : strangers) tell(now, stranger);
 }
 

@@ -1,5 +1,8 @@
 #include "net/connection.hpp"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
 #include <array>
 #include <asio/buffer.hpp>
 #include <asio/co_spawn.hpp>
@@ -64,6 +67,17 @@ void Connection::release() {
   pump();
 }
 
+std::deque<std::string> Connection::take_held() {
+  for (const std::string& frame : held_) queued_bytes_ -= frame.size();
+  return std::exchange(held_, {});
+}
+
+void Connection::set_unacknowledged_max(std::chrono::milliseconds time) {
+  using UserTimeout = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_USER_TIMEOUT>;
+  std::error_code ignored;
+  socket_.set_option(UserTimeout(static_cast<int>(time.count())), ignored);
+}
+
 void Connection::close(const std::string& why, bool garbage) {
   if (closed_) return;
   closed_ = true;
@@ -107,6 +121,7 @@ asio::awaitable<void> Connection::read(Self self) {
       self->close(error.message());
       co_return;
     }
+    self->last_received_ = Clock::now();
     self->reader_.filled(count);
     if (!self->take_frames()) co_return;
   }

@@ -46,6 +46,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Does not wait for release(), and always fits: for greetings.
   void send_first(std::string frame);
   void release();
+  // What waits for release(), which it will not hear of any more.
+  std::deque<std::string> take_held();
+
+  // TCP_USER_TIMEOUT: the connection closes when bytes stay unacknowledged for so long.
+  void set_unacknowledged_max(std::chrono::milliseconds time);
 
   void close(const std::string& why, bool garbage = false);
 
@@ -57,6 +62,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // When the frame that is arriving began; when bytes were last accepted by the other side, or had
   // not to be. Absent (max) when there is none.
   Clock::time_point frame_began() const { return frame_began_; }
+  Clock::time_point last_received() const { return last_received_; }
   Clock::time_point last_progress() const { return last_progress_; }
 
   asio::ip::tcp::endpoint local() const;
@@ -85,6 +91,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool closed_ = false;
   Clock::time_point created_ = Clock::now();
   Clock::time_point frame_began_ = Clock::time_point::max();
+  Clock::time_point last_received_ = created_;
   Clock::time_point last_progress_ = created_;
 };
 

@@ -105,11 +105,14 @@ class Transport::State : public std::enable_shared_from_this<State> {
   Result<void> on_hello(const LinkPtr& link, const wire::Hello& hello);
   Result<void> greet_client(const LinkPtr& link);
   Result<void> greet_peer(const LinkPtr& link, const wire::Hello& hello);
+  void choose_stream(const LinkPtr& link);
   Origin origin_of(const Link& link, const wire::Hello& hello) const;
   void on_closed(const LinkPtr& link, const std::string& why, bool garbage);
   void forget_in_peers(const LinkPtr& link);
+  bool peer_stream_stands(NodeId node) const;
   void check_deadlines(Link& link, Clock::time_point now);
   std::string hello_frame() const;
+  std::size_t accepted() const;
   std::size_t ungreeted() const;
 
   // Datagrams
@@ -204,13 +207,21 @@ void Transport::State::check_deadlines(Link& link, Clock::time_point now) {
 
 // --- Connections -------------------------------------------------------------------------------
 
+std::size_t Transport::State::accepted() const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(links_, [](const LinkPtr& link) { return !link->dialled; }));
+}
+
 std::size_t Transport::State::ungreeted() const {
   return static_cast<std::size_t>(std::ranges::count_if(
       links_, [](const LinkPtr& link) { return !link->greeted && !link->dialled; }));
 }
 
 void Transport::State::adopt(tcp::socket socket) {
-  if (links_.size() >= limits_.ungreeted_max && ungreeted() >= limits_.ungreeted_max) {
+  const bool full = links_.size() >= limits_.accepted_max && accepted() >= limits_.accepted_max;
+  const bool strange =
+      links_.size() >= limits_.ungreeted_max && ungreeted() >= limits_.ungreeted_max;
+  if (full || strange) {
     ++stats_.refused_connections;
     return;
   }
@@ -300,6 +311,8 @@ void Transport::State::on_closed(const LinkPtr& link, const std::string& why, bo
   std::erase_if(seeds_, [&](const auto& entry) { return entry.second == link; });
   if (!link->node) return;
   forget_in_peers(link);
+  const bool replaced = !link->greeted && link->channel == Channel::stream;
+  if (replaced && peer_stream_stands(link->node)) return;  // By one that the peer dialled.
   if (handlers_.on_peer_closed) handlers_.on_peer_closed(link->node);
 }
 
@@ -376,6 +389,7 @@ Result<void> Transport::State::greet_peer(const LinkPtr& link, const wire::Hello
     if (link->dialled && own_addresses_.size() < kOwnAddressesMax) {
       own_addresses_.push_back(link->dialled_at);
     }
+    forget_in_peers(link);
     link->node = {};
     link->connection->close("this node itself");
     return {};
@@ -388,14 +402,39 @@ Result<void> Transport::State::greet_peer(const LinkPtr& link, const wire::Hello
   link->node = hello.node;
   link->origin = origin_of(*link, hello);
   link->connection->set_frame_bytes_max(wire::kFrameBytesMax);
-  Peer& peer = peers_[hello.node];
-  if (!peer.stream && link->channel == Channel::stream) peer.stream = link;
+  link->connection->set_unacknowledged_max(limits_.unacknowledged);
   link->connection->release();
+  if (link->channel == Channel::stream) choose_stream(link);
   const tcp::endpoint local = link->connection->local();
   if (handlers_.on_local_address) {
     handlers_.on_local_address(to_address(local.address(), bound_.port));
   }
   return {};
+}
+
+// A newly greeted stream takes the place of none, of a dial that still hangs, and of one that has
+// gone quiet when it was the peer who dialled anew: it would not, did it hold the old one for good.
+void Transport::State::choose_stream(const LinkPtr& link) {
+  Peer& peer = peers_[link->node];
+  const LinkPtr old = peer.stream;
+  if (old == link) return;
+  if (!old) {
+    peer.stream = link;
+  } else if (!old->greeted) {
+    peer.stream = link;  // The dial goes on: the peer may have chosen its other end.
+    for (std::string& frame : old->connection->take_held()) {
+      if (!link->connection->send(std::move(frame))) ++stats_.dropped_messages;
+    }
+  } else if (!link->dialled && Clock::now() - old->connection->last_received() > limits_.quiet) {
+    peer.stream = link;
+    // What waits there would come after what is sent from now on.
+    if (old->connection->queued_bytes() > 0) old->connection->close("its peer dialled anew");
+  }
+}
+
+bool Transport::State::peer_stream_stands(NodeId node) const {
+  const auto found = peers_.find(node);
+  return found != peers_.end() && found->second.stream && found->second.stream->greeted;
 }
 
 Origin Transport::State::origin_of(const Link& link, const wire::Hello& hello) const {
@@ -459,9 +498,11 @@ void Transport::State::on_datagram(std::string_view bytes, const Address& from) 
     ++stats_.garbage;
     return;
   }
-  handlers_.on_messages(
-      {.node = datagram->source.node, .cluster = datagram->source.cluster, .address = from},
-      std::move(*messages));
+  handlers_.on_messages({.node = datagram->source.node,
+                         .cluster = datagram->source.cluster,
+                         .address = from,
+                         .datagram = true},
+                        std::move(*messages));
 }
 
 void Transport::State::reply(SessionId session, std::span<const wire::ClientMessage> messages) {

@@ -4,7 +4,8 @@
 //    at most kHelloBytesMax bytes within `handshake`, and nothing is answered.
 // 2. Streams to a peer are dialled when something is to be sent and none stands; a stream that the
 //    peer dialled serves as well. When both dial at once, each sends on the first that stood and
-//    reads from all. Order holds among what is sent while one stream lives.
+//    reads from all. Order holds among what is sent on one stream. A stream on which nothing has
+//    come for `quiet` gives way to one that the peer dials anew.
 // 3. Messages sent in one call to one peer on one stream channel leave as one frame (more when
 //    they exceed kFrameBytesMax) and arrive as one call of on_messages.
 // 4. Delivery is not promised: what does not fit a queue, or meets a closed stream, is dropped and
@@ -48,6 +49,7 @@ struct Origin {
   NodeId node;
   ClusterId cluster;
   Address address;
+  bool datagram = false;  // It came as one: `address` is where from.
 };
 
 struct Identity {
@@ -60,13 +62,16 @@ struct Identity {
 struct Limits {
   std::size_t peer_queue_bytes_max = 64UL * 1024 * 1024;
   std::size_t session_queue_bytes_max = 64UL * 1024 * 1024;
-  std::size_t ungreeted_max = 1024;  // Connections that have not said Hello.
+  std::size_t accepted_max = 16'384;  // Connections that others opened.
+  std::size_t ungreeted_max = 1024;   // Connections that have not said Hello.
   std::size_t sessions_max = 4096;
   std::chrono::milliseconds handshake{10'000};
-  std::chrono::milliseconds frame{30'000};    // From a frame's first byte to its last.
-  std::chrono::milliseconds stalled{30'000};  // Bytes wait, and the other side takes none.
-  std::chrono::milliseconds redial{100};      // After a failed dial; until then messages drop.
-  std::chrono::milliseconds sweep{1000};      // How often the deadlines are looked at.
+  std::chrono::milliseconds frame{30'000};           // From a frame's first byte to its last.
+  std::chrono::milliseconds stalled{30'000};         // Bytes wait, and the other side takes none.
+  std::chrono::milliseconds unacknowledged{10'000};  // Bytes to a peer, by its kernel.
+  std::chrono::milliseconds quiet{2000};             // Rule 2.
+  std::chrono::milliseconds redial{100};  // After a failed dial; until then messages drop.
+  std::chrono::milliseconds sweep{1000};  // How often the deadlines are looked at.
 };
 
 struct Handlers {

@@ -24,6 +24,13 @@ std::chrono::milliseconds back_off(std::uint32_t failures) {
   return std::min(kBackOffMax, kBackOffFirst * (1 << doublings));
 }
 
+// The task is past this attempt of that node. An owner whose knowledge is older than the attempt
+// (it was deposed and does not know) must not judge it.
+bool past(const task::TaskRecord& task, std::uint32_t attempt, NodeId node) {
+  return task.attempt > attempt ||
+         (task.attempt == attempt && (task.state != TaskState::claimed || task.node != node));
+}
+
 Duration lease_of(const task::TaskRecord& task) { return std::chrono::milliseconds(task.lease_ms); }
 
 }  // namespace
@@ -32,7 +39,9 @@ bool Claims::claim_at_creation(Now now, TaskId id, const TaskSpec& spec) {
   if (context_.stopping) return false;
   if (spec.kind == TaskKind::noop) return true;
   const scheduling::Resources need = scheduling::need_of(spec);
-  if (!queue_.empty() || !scheduling::fits(need, runner_.free())) return false;
+  if (!queue_.empty() || !runner_.takes_more() || !scheduling::fits(need, runner_.free())) {
+    return false;
+  }
   runner_.reserve(need);
   proposed_[id] = {now.steady, need};
   return true;
@@ -87,7 +96,10 @@ void Claims::pump(Now now) {
   enqueue_delayed(now);
   if (!context_.stopping) {
     for (std::size_t claimed = 0; claimed < kSelfClaimsMax && !queue_.empty(); ++claimed) {
-      const auto popped = queue_.pop_first(runner_.room());
+      if (!runner_.takes_more()) break;
+      auto popped = queue_.pop_first(runner_.room());
+      // Room that was asked for elsewhere is better filled from here.
+      if (!popped) popped = queue_.pop_first(runner_.free());
       if (!popped) break;
       auto ready = still_ready(popped->task);
       if (!ready) continue;
@@ -128,14 +140,16 @@ void Claims::hint(Now now) {
 void Claims::on_claimed(Now now, ShardId shard, TaskId id, const task::TaskRecord& task,
                         std::uint64_t operation) {
   if (operation != 0) {
-    const auto found = grants_.find(operation);
-    if (found == grants_.end()) return;
-    if (task.state == TaskState::claimed && task.node == found->second.to) {
-      const AttemptId attempt{id, task.attempt};
-      found->second.items.push_back({attempt, shard});
+    const AttemptId attempt{id, task.attempt};
+    const bool held = task.state == TaskState::claimed;
+    // Whatever becomes of the grant: a committed claim has a lease that can lapse.
+    if (held) {
       claims_[id] = {attempt, shard, task.node, lease_of(task),
                      scheduling::lease_end_at_owner(now.steady, lease_of(task))};
     }
+    const auto found = grants_.find(operation);
+    if (found == grants_.end()) return;
+    if (held && task.node == found->second.to) found->second.items.push_back({attempt, shard});
     if (--found->second.waiting == 0) send_grant(now, operation);
     return;
   }
@@ -172,6 +186,11 @@ void Claims::on_recovered_claim(Now now, ShardId shard, TaskId id, const task::T
 }
 
 void Claims::on_ended(TaskId id) { claims_.erase(id); }
+
+void Claims::on_recorded(TaskId id, const task::TaskRecord& task) {
+  if (task.state == TaskState::claimed || !task.node) return;  // Claimed anew in the same moment.
+  outcome_acks_[task.node].push_back({id, task.attempt});
+}
 
 void Claims::end_attempt(ShardId, TaskId id, const task::TaskRecord& task) {
   if (const auto proposed = proposed_.find(id); proposed != proposed_.end()) {
@@ -211,6 +230,7 @@ void Claims::on_pull(Now now, NodeId from, const wire::Pull& pull) {
     room -= popped->need;
     bytes += ready->held.task.argument.size() + task::spec_bytes(ready->job->spec);
     ++pending.waiting;
+    pending.shards.push_back(popped->task.shard);
     claim(now, popped->task, std::move(ready->held), from, operation);
   }
   transfers_[key] = std::move(transfer);
@@ -248,7 +268,7 @@ void Claims::send_grant(Now, std::uint64_t operation) {
 
 void Claims::on_outcomes(Now now, NodeId from, wire::Outcomes outcomes) {
   for (wire::OutcomeItem& item : outcomes.items) {
-    if (context_.shards->owns(item.shard)) record_outcome(now, from, item);
+    if (context_.serves(item.shard)) record_outcome(now, from, item);
   }
 }
 
@@ -263,8 +283,7 @@ void Claims::record_outcome(Now now, NodeId from, wire::OutcomeItem& item) {
     const bool certain = shown.presence == TaskStore::Presence::absent
                              ? !held
                              : shown.presence == TaskStore::Presence::present &&
-                                   (shown.task.state != TaskState::claimed ||
-                                    shown.task.attempt != item.attempt.number);
+                                   past(shown.task, item.attempt.number, from);
     if (certain) outcome_acks_[from].push_back(item.attempt);
     return;
   }
@@ -316,7 +335,7 @@ void Claims::release(Now now, ShardId shard, TaskId id, TaskStore::Held held, bo
 
 void Claims::on_give_back(Now now, NodeId from, const wire::GiveBack& back) {
   for (const wire::HeldAttempt& item : back.items) {
-    if (!context_.shards->owns(item.shard)) continue;
+    if (!context_.serves(item.shard)) continue;
     auto held = store_.proposed(item.shard, item.attempt.task);
     if (held && held->task.state == TaskState::claimed && held->task.node == from &&
         held->task.attempt == item.attempt.number) {
@@ -330,7 +349,7 @@ void Claims::on_renew(Now now, NodeId from, wire::Renew renew) {
   PendingRenewal pending{.from = from, .answer = {.sent = renew.sent}};
   std::set<ShardId> shards;
   for (const wire::HeldAttempt& item : renew.items) {
-    if (!context_.shards->owns(item.shard)) continue;
+    if (!context_.serves(item.shard)) continue;
     const auto held = store_.proposed(item.shard, item.attempt.task);
     const bool theirs = held && held->task.state == TaskState::claimed && held->task.node == from &&
                         held->task.attempt == item.attempt.number;
@@ -342,8 +361,7 @@ void Claims::on_renew(Now now, NodeId from, wire::Renew renew) {
     // Over only once that is committed: a change under way may yet be lost with this owner.
     const auto shown = store_.committed(item.shard, item.attempt.task);
     if (shown.presence == TaskStore::Presence::present &&
-        (shown.task.state != TaskState::claimed || shown.task.node != from ||
-         shown.task.attempt != item.attempt.number)) {
+        past(shown.task, item.attempt.number, from)) {
       pending.answer.over.push_back(item.attempt);
     }
   }
@@ -369,9 +387,13 @@ void Claims::on_confirmed(Now now, const shard::ConfirmDone& done) {
       continue;  // L4: what was released meanwhile stays released.
     }
     claim->second.until = scheduling::lease_end_at_owner(now.steady, claim->second.lease);
+    claim->second.heard = true;
     pending.answer.items.push_back(item.attempt);
-    pending.answer.lease_ms = static_cast<std::uint32_t>(
+    // One figure for all: the shortest lease holds for each.
+    const auto lease = static_cast<std::uint32_t>(
         std::chrono::duration_cast<std::chrono::milliseconds>(claim->second.lease).count());
+    pending.answer.lease_ms =
+        pending.answer.items.size() == 1 ? lease : std::min(pending.answer.lease_ms, lease);
   }
   context_.send(pending.from, std::move(pending.answer));
 }
@@ -388,13 +410,15 @@ void Claims::lapse(Now now) {
     const TaskId id = claim.attempt.task;
     claims_.erase(id);
     auto held = store_.proposed(claim.shard, id);
-    if (!context_.shards->owns(claim.shard) || !held || held->task.state != TaskState::claimed ||
+    if (!context_.serves(claim.shard) || !held || held->task.state != TaskState::claimed ||
         held->task.attempt != claim.attempt.number) {
       continue;
     }
     log::info("node", "{}: the lease of attempt {} on {} ran out", to_string(id),
               claim.attempt.number, short_text(claim.node));
-    release(now, claim.shard, id, std::move(*held), true);
+    const membership::Member* member = context_.membership->find(claim.node);
+    const bool death = claim.heard || member == nullptr || member->gone();
+    release(now, claim.shard, id, std::move(*held), death);
   }
 }
 
@@ -436,9 +460,8 @@ void Claims::drop_shard(ShardId shard) {
   }
   // Grants that wait for this shard cannot know which of their claims were committed: their nodes
   // hear nothing, and the leases run out.
-  std::erase_if(grants_, [&](const auto& entry) {
-    return std::ranges::any_of(entry.second.items,
-                               [&](const wire::HeldAttempt& item) { return item.shard == shard; });
+  std::erase_if(grants_, [shard](const auto& entry) {
+    return std::ranges::find(entry.second.shards, shard) != entry.second.shards.end();
   });
 }
 

@@ -44,6 +44,8 @@ class Claims {
   void on_claimed(Now now, ShardId shard, TaskId id, const task::TaskRecord& task,
                   std::uint64_t operation);
   void on_ended(TaskId id);
+  // An outcome is committed: its executing node may forget it.
+  void on_recorded(TaskId id, const task::TaskRecord& task);
   // Found claimed after a takeover: its lease counts from now (L3), and its node is called.
   void on_recovered_claim(Now now, ShardId shard, TaskId id, const task::TaskRecord& task);
 
@@ -72,7 +74,8 @@ class Claims {
     ShardId shard{};
     NodeId node;
     Duration lease{};
-    TimePoint until;  // The owner may re-grant from here on.
+    TimePoint until;     // The owner may re-grant from here on.
+    bool heard = false;  // Its node has shown that it holds it.
   };
   struct PendingGrant {
     NodeId to;
@@ -80,6 +83,7 @@ class Claims {
     TimePoint pull_sent;
     std::size_t waiting = 0;
     std::vector<wire::HeldAttempt> items;  // Committed so far, in order of commit.
+    std::vector<ShardId> shards;           // Of all its claims.
   };
   struct Transfer {
     wire::Grant grant;

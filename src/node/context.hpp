@@ -60,6 +60,12 @@ class Context {
     }
   }
 
+  // This node owns the shard, and has taken its work state from the records.
+  bool serves(ShardId shard) const {
+    const auto index = static_cast<std::size_t>(shard);
+    return index < served.size() && served[index] && shards->owns(shard);
+  }
+
   // Best known owner of a shard: the last one heard of, else rank 0 of its home; zero when nothing
   // is known.
   NodeId owner(ShardId shard) const;
@@ -80,6 +86,7 @@ class Context {
   std::uint64_t boot_epoch = 0;
   WallTime started_wall;
   bool stopping = false;
+  std::vector<bool> served;  // By shard; set when its records have been looked through.
 
   membership::Membership* membership = nullptr;  // Set once, before any input.
   shard::Shards* shards = nullptr;

@@ -79,7 +79,7 @@ struct Dispatch {
   void operator()(wire::CountReport& m) { node.tracker.on_report(now, m); }
   void operator()(wire::CountQuery& m) {
     for (const wire::CountQueryItem& item : m.items) {
-      if (item.cancelled && node.shards.owns(item.shard)) {
+      if (item.cancelled && node.context.serves(item.shard)) {
         node.job_owner.cancel_here(now, item.shard, item.job, {}, 0);
       }
     }

@@ -1,6 +1,7 @@
 #include "node/job_owner.hpp"
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -15,22 +16,66 @@ namespace {
 // A mint time further ahead than this is a wrong clock, not a new job.
 constexpr std::chrono::minutes kSkewMax{5};
 
+constexpr const char* kDamaged =
+    "too many copies of this record are damaged; it waits for other homes to answer";
+
 }  // namespace
 
 void JobOwner::on_requests(Now now, NodeId gateway, wire::OwnerRequests requests) {
   for (wire::OwnerRequest& item : requests.items) {
     const Request request{gateway, item.id, item.shard};
-    if (!context_.shards->owns(item.shard)) {
+    if (!context_.serves(item.shard)) {
       operations_.answer(gateway, item.id, wire::WrongOwner{context_.entry(item.shard)});
       continue;
     }
     std::visit([&](auto& body) { handle(now, request, body); }, item.body);
   }
+  for (const std::uint64_t operation : store_.take_blocked()) {
+    operations_.fail(
+        operation, ErrorCode::unavailable,
+        "too many copies of this record are damaged; it waits for other homes to answer");
+  }
+  ask_confirmation(now);
+}
+
+// O4: what decides something is answered after a Confirm round begun after the question; one round
+// serves all questions of a message.
+void JobOwner::ask_confirmation(Now now) {
+  if (questions_.empty()) return;
+  std::set<ShardId> shards;
+  for (const Question& question : questions_) shards.insert(question.request.shard);
+  const std::uint64_t ticket =
+      context_.shards->confirm(now.steady, std::vector<ShardId>(shards.begin(), shards.end()));
+  asked_[ticket] = std::exchange(questions_, {});
+}
+
+void JobOwner::on_confirmed(const shard::ConfirmDone& done) {
+  const auto found = asked_.find(done.ticket);
+  if (found == asked_.end()) return;
+  const std::set<ShardId> confirmed(done.confirmed.begin(), done.confirmed.end());
+  for (const Question& question : found->second) {
+    if (confirmed.contains(question.request.shard) && context_.serves(question.request.shard)) {
+      std::visit([&](const auto& body) { answer(question.request, body, true); }, question.body);
+    } else {
+      operations_.refuse(question.request.gateway, question.request.id, ErrorCode::unavailable,
+                         "the owner could not confirm that it still is; ask again");
+    }
+  }
+  asked_.erase(found);
 }
 
 void JobOwner::not_found(const Request& request, JobId job) {
   operations_.refuse(request.gateway, request.id, ErrorCode::not_found,
                      format("no job {} so far; check the id with `shoal ps`", to_string(job)));
+}
+
+// C5: too many copies of the record are bad for anything to be said or written about it.
+bool JobOwner::damaged(const Request& request, const wire::RecordKey& key) {
+  const bool blocked =
+      context_.shards->proposed(request.shard, key) == nullptr &&
+      context_.shards->committed(request.shard, key).state == shard::Committed::unsettled;
+  if (blocked) operations_.refuse(request.gateway, request.id, ErrorCode::unavailable, kDamaged);
+  return blocked;
 }
 
 bool JobOwner::may_create(const Request& request, JobId job, Now now, const TaskSpec& spec) {
@@ -90,6 +135,7 @@ void JobOwner::handle(Now now, const Request& request, const wire::CreateJob& cr
     return;
   }
   if (!may_create(request, create.job, now, create.spec)) return;
+  if (damaged(request, job_key(create.job))) return;
   if (create.count == 0 || create.count > kJobTasksMax || (create.single && create.count != 1)) {
     operations_.refuse(
         request.gateway, request.id, ErrorCode::bad_input,
@@ -133,7 +179,8 @@ void JobOwner::handle(Now now, const Request& request, wire::CreateTasks& create
   }
   if (!may_create(request, create.job, now, create.spec)) return;
   const std::uint64_t operation = operations_.open(request.gateway, request.id, request.shard);
-  if (job == nullptr || !job->has_spec) {
+  const bool described = job != nullptr && job->has_spec;
+  if (!described) {
     const bool cancelled = job != nullptr && job->cancelled;
     job = &store_.make_job(request.shard, create.job);
     job->nonce = create.nonce;
@@ -145,6 +192,9 @@ void JobOwner::handle(Now now, const Request& request, wire::CreateTasks& create
     store_.put_spec(now, request.shard, create.job, {create.nonce, cancelled, create.spec},
                     {.change = Change::job, .operation = operation});
   }
+  // B2: elements are certain only when what describes them is.
+  if (described) await_description(now, request.shard, create.job, *job, operation);
+  bool blocked = false;
   for (wire::NewElement& element : create.elements) {
     const TaskId id{create.job, element.index};
     if (element.argument.size() > kArgumentBytesMax || element.index >= kJobTasksMax ||
@@ -152,6 +202,11 @@ void JobOwner::handle(Now now, const Request& request, wire::CreateTasks& create
       continue;  // A well-behaved gateway never sends these.
     }
     auto held = store_.proposed(request.shard, id);
+    if (!held && context_.shards->committed(request.shard, element_key(id)).state ==
+                     shard::Committed::unsettled) {
+      blocked = true;
+      break;
+    }
     if (!held) {
       held = TaskStore::Held{new_task(now, request.shard, id, *job, std::move(element.argument)),
                              false};
@@ -164,7 +219,18 @@ void JobOwner::handle(Now now, const Request& request, wire::CreateTasks& create
       store_.put(now, request.shard, id, *held, {.change = Change::job, .operation = operation});
     }
   }
+  if (blocked) return operations_.fail(operation, ErrorCode::unavailable, kDamaged);
   operations_.seal(operation);
+}
+
+void JobOwner::await_description(Now now, ShardId shard, JobId id, ShardJob& job,
+                                 std::uint64_t operation) {
+  const bool in_job = store_.proposed_job(shard, id).has_value();
+  const wire::RecordKey key = in_job ? job_key(id) : spec_key(id);
+  if (context_.shards->committed(shard, key).state == shard::Committed::present) return;
+  if (!in_job) ++job.creating;
+  operations_.add(operation);
+  store_.again(now, shard, key, {.change = Change::job, .operation = operation});
 }
 
 void JobOwner::handle(Now now, const Request& request, const wire::CloseJob& close) {
@@ -176,9 +242,10 @@ void JobOwner::handle(Now now, const Request& request, const wire::CloseJob& clo
     return;
   }
   const std::uint64_t operation = operations_.open(request.gateway, request.id, request.shard);
+  const auto shown = store_.committed_job(request.shard, close.job);
   const bool certain =
-      store_.committed_job(request.shard, close.job).presence == TaskStore::Presence::present;
-  if (job->state == JobState::open || !certain) {
+      shown.presence == TaskStore::Presence::present && shown.job.state != JobState::open;
+  if (!certain) {
     if (job->state == JobState::open) job->state = JobState::closed;
     operations_.add(operation);
     store_.put_job(now, request.shard, close.job, *job,
@@ -222,7 +289,16 @@ void JobOwner::cancel_here(Now now, ShardId shard, JobId id, std::optional<std::
                            std::uint64_t operation) {
   const auto cancel_one = [&](TaskId task_id) {
     auto held = store_.proposed(shard, task_id);
-    if (!held || terminal(held->task.state)) return;
+    if (!held) return;
+    if (terminal(held->task.state)) {
+      const auto shown = store_.committed(shard, task_id);
+      const bool certain =
+          shown.presence == TaskStore::Presence::present && terminal(shown.task.state);
+      if (operation == 0 || certain) return;
+      operations_.add(operation);
+      store_.put(now, shard, task_id, *held, {.change = Change::job, .operation = operation});
+      return;
+    }
     const Token token{.change = Change::cancel,
                       .from = held->task.state,
                       .to = TaskState::cancelled,
@@ -255,7 +331,17 @@ void JobOwner::cancel_here(Now now, ShardId shard, JobId id, std::optional<std::
 }
 
 void JobOwner::handle(Now, const Request& request, const wire::GetJob& get) {
+  answer(request, get, false);
+}
+
+void JobOwner::answer(const Request& request, const wire::GetJob& get, bool confirmed) {
   const auto shown = store_.committed_job(request.shard, get.job);
+  const bool over =
+      shown.presence == TaskStore::Presence::present && shown.job.state == JobState::finished;
+  if (!confirmed && !over) {
+    questions_.push_back({request, get});
+    return;
+  }
   if (shown.presence == TaskStore::Presence::absent) return not_found(request, get.job);
   if (shown.presence == TaskStore::Presence::unsettled) {
     operations_.refuse(request.gateway, request.id, ErrorCode::unavailable,
@@ -272,9 +358,18 @@ void JobOwner::handle(Now, const Request& request, const wire::GetJob& get) {
 }
 
 void JobOwner::handle(Now, const Request& request, const wire::GetTasks& get) {
+  answer(request, get, false);
+}
+
+void JobOwner::answer(const Request& request, const wire::GetTasks& get, bool confirmed) {
+  if (!confirmed) {
+    questions_.push_back({request, get});
+    return;
+  }
   constexpr std::uint32_t kLimitMax = 4096;
   constexpr std::size_t kStatusBytes = 256;
   std::size_t bytes = 0;
+  bool unsettled = false;  // O3: not to be shown, and not absent either.
   const std::uint32_t limit = std::min(std::max(get.limit, 1U), kLimitMax);
   const std::uint32_t last = get.from + std::min(limit - 1, ~0U - get.from);
   wire::TasksReply reply;
@@ -284,15 +379,22 @@ void JobOwner::handle(Now, const Request& request, const wire::GetTasks& get) {
         if (reply.more) return;
         const std::uint32_t index = record_name(key).index;
         const auto shown = store_.committed(request.shard, {get.job, index});
+        unsettled = unsettled || shown.presence == TaskStore::Presence::unsettled;
         if (shown.presence != TaskStore::Presence::present) return;
         if (bytes >= kListBytesMax) {
           reply.more = true;
           return;
         }
         if ((get.states >> static_cast<unsigned>(shown.task.state) & 1) == 0) return;
-        bytes += kStatusBytes + shown.task.argument.size();
+        bytes += kStatusBytes + shown.task.argument.size() +
+                 (shown.task.result ? shown.task.result->message.size() : 0);
         reply.tasks.push_back(Watches::status_of(index, shown.task));
       });
+  if (unsettled) {
+    operations_.refuse(request.gateway, request.id, ErrorCode::unavailable,
+                       "some of these tasks are being settled; ask again");
+    return;
+  }
   operations_.answer(request.gateway, request.id, std::move(reply));
 }
 
@@ -343,6 +445,8 @@ void JobOwner::on_committed(Now now, ShardId shard, const wire::RecordKey& key,
       claims_.on_claimed(now, shard, id, held->task, token.operation);
       break;
     case Change::outcome:
+      claims_.on_recorded(id, held->task);
+      [[fallthrough]];
     case Change::release:
       claims_.on_ended(id);
       if (held->task.state == TaskState::ready) claims_.on_ready(now, shard, id, held->task);
@@ -380,6 +484,8 @@ void JobOwner::recover_task(Now now, ShardId shard, TaskId id, bool settled) {
 }
 
 void JobOwner::on_owned(Now now, ShardId shard) {
+  if (context_.served.size() < context_.shard_count) context_.served.resize(context_.shard_count);
+  context_.served.at(static_cast<std::size_t>(shard)) = true;
   struct Found {
     task::RecordName name;
     bool settled = false;
@@ -418,6 +524,9 @@ void JobOwner::on_owned(Now now, ShardId shard) {
 }
 
 void JobOwner::on_lost(ShardId shard) {
+  if (static_cast<std::size_t>(shard) < context_.served.size()) {
+    context_.served[static_cast<std::size_t>(shard)] = false;
+  }
   operations_.drop_shard(shard);
   claims_.drop_shard(shard);
   watches_.drop_shard(shard);

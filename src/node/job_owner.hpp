@@ -3,6 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <variant>
+#include <vector>
 
 #include "node/claims.hpp"
 #include "node/context.hpp"
@@ -25,6 +28,9 @@ class JobOwner {
         watches_(watches) {}
 
   void on_requests(Now now, NodeId gateway, wire::OwnerRequests requests);
+
+  // Questions wait for this (O4).
+  void on_confirmed(const shard::ConfirmDone& done);
 
   // A version proposed with a token was committed.
   void on_committed(Now now, ShardId shard, const wire::RecordKey& key, const Token& token);
@@ -53,6 +59,16 @@ class JobOwner {
   void handle(Now now, const Request& request, const wire::WatchShard& watch);
   void handle(Now now, const Request& request, const wire::GetTail& get);
 
+  // A question whose answer decides something, waiting for its Confirm round.
+  struct Question {
+    Request request;
+    std::variant<wire::GetJob, wire::GetTasks> body;
+  };
+  void answer(const Request& request, const wire::GetJob& get, bool confirmed);
+  void answer(const Request& request, const wire::GetTasks& get, bool confirmed);
+  void ask_confirmation(Now now);
+  void await_description(Now now, ShardId shard, JobId id, ShardJob& job, std::uint64_t operation);
+  bool damaged(const Request& request, const wire::RecordKey& key);
   bool may_create(const Request& request, JobId job, Now now, const TaskSpec& spec);
   task::TaskRecord new_task(Now now, ShardId shard, TaskId id, const ShardJob& job,
                             std::string argument);
@@ -65,6 +81,8 @@ class JobOwner {
   Claims& claims_;
   JobTracker& tracker_;
   Watches& watches_;
+  std::vector<Question> questions_;                       // Of the message being handled.
+  std::map<std::uint64_t, std::vector<Question>> asked_;  // By Confirm ticket.
 };
 
 }  // namespace shoal::node

@@ -59,6 +59,7 @@ void JobTracker::on_report(Now now, const wire::CountReport& report) {
   for (const wire::CountItem& item : report.items) {
     const auto found = jobs_.find(item.job);
     if (found == jobs_.end()) continue;
+    if (!std::ranges::binary_search(found->second.shards, item.shard)) continue;
     Report& known = found->second.reports[item.shard];
     if (item.ballot < known.item.ballot) continue;
     known = {item, now.steady};
@@ -69,7 +70,7 @@ void JobTracker::on_report(Now now, const wire::CountReport& report) {
 void JobTracker::finish_if_done(Now now, JobId id, Tracked& tracked) {
   if (!tracked.closed || tracked.finishing) return;
   const TaskCounts sum = tracked.sum();
-  bool done = sum.ended() == tracked.count;
+  bool done = sum.ended() >= tracked.count;
   if (!done && tracked.cancelled && sum.ended() == sum.total) {
     done = std::ranges::all_of(tracked.shards, [&](ShardId shard) {
       const auto found = tracked.reports.find(shard);
@@ -125,7 +126,7 @@ void JobTracker::send_changed(Now now) {
   std::map<NodeId, wire::CountReport> reports;
   for (const auto& [shard, id] : store_.take_changed()) {
     const ShardJob* job = store_.cached_job(shard, id);
-    if (job == nullptr || job->single || !context_.shards->owns(shard)) continue;
+    if (job == nullptr || job->single || !context_.serves(shard)) continue;
     const NodeId owner = context_.owner(task::shard_of(id, context_.shard_count));
     if (owner) reports[owner].items.push_back(item_of(context_, shard, id, job));
   }
@@ -162,7 +163,7 @@ void JobTracker::ask(Now now) {
 void JobTracker::on_query(Now, NodeId from, const wire::CountQuery& query) {
   wire::CountReport report;
   for (const wire::CountQueryItem& item : query.items) {
-    if (!context_.shards->owns(item.shard)) continue;
+    if (!context_.serves(item.shard)) continue;
     report.items.push_back(
         item_of(context_, item.shard, item.job, store_.job(item.shard, item.job)));
   }

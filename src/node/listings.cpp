@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/format.hpp"
+#include "base/log.hpp"
 #include "task/record.hpp"
 
 namespace shoal::node {
@@ -17,6 +18,10 @@ constexpr std::uint32_t kJobsMax = 1000;
 constexpr std::size_t kJobFixedBytes = 300;
 // A listing's row shows what is run, not all of it: `show` has the rest.
 constexpr std::size_t kListedSpecBytes = 2048;
+// Upper bounds of what a member's row takes, besides its name and zone, and of its figures.
+constexpr std::size_t kMemberBytes = 120;
+constexpr std::size_t kFiguresBytes = 160;
+constexpr std::size_t kMemberListBytes = 960 * 1024;
 
 bool newer(const JobStatus& a, const JobStatus& b) {
   return std::tuple(a.id.minted(), a.id) > std::tuple(b.id.minted(), b.id);
@@ -175,14 +180,28 @@ wire::MemberList Listings::member_list(Query& query) const {
                         .serving = context_.shard_count != 0,
                         .shard_count = context_.shard_count,
                         .waiting_for = query.waiting_for};
-  for (const auto& [node, member] : context_.membership->members()) {
-    wire::MemberRow row{
-        .node = node, .state = member.state, .info = member.info, .self = node == context_.self()};
-    if (const auto answer = query.answers.find(node); answer != query.answers.end()) {
-      row.stats = answer->second.stats;
-      row.version = answer->second.version;
-    }
-    list.members.push_back(std::move(row));
+  const auto& members = context_.membership->members();
+  std::size_t bytes = 0;
+  for (const auto& [node, member] : members) {
+    bytes += kMemberBytes + member.info.name.size() + member.info.zone.size();
+    if (bytes > kMemberListBytes) break;
+    list.members.push_back({.node = node,
+                            .state = member.state,
+                            .info = member.info,
+                            .self = node == context_.self()});
+  }
+  if (list.members.size() < members.size()) {
+    log::warn("node", "{} of {} members are listed: no more fit one message", list.members.size(),
+              members.size());
+  }
+  // Rather all members without figures than some members with them.
+  for (wire::MemberRow& row : list.members) {
+    const auto answer = query.answers.find(row.node);
+    if (answer == query.answers.end()) continue;
+    bytes += kFiguresBytes + answer->second.version.size();
+    if (bytes > kMemberListBytes) break;
+    row.stats = answer->second.stats;
+    row.version = answer->second.version;
   }
   std::ranges::sort(list.members, [](const wire::MemberRow& a, const wire::MemberRow& b) {
     return std::tie(a.info.name, a.node) < std::tie(b.info.name, b.node);

@@ -15,6 +15,9 @@ using std::chrono::milliseconds;
 // Between looks at something that has not changed.
 constexpr Duration kPauseMin = milliseconds(100);
 constexpr Duration kPauseMax = std::chrono::seconds(1);
+// A piece that starts elsewhere than where it was asked from is no piece of the stream: whoever
+// asked tries again after a pause. A node with too many reads answers so.
+constexpr std::uint64_t kNoOffset = ~std::uint64_t{0};
 
 }  // namespace
 
@@ -349,7 +352,10 @@ TimePoint LogReader::wake_at() const {
 void LogReader::on_read_output(NodeId from, const wire::ReadOutput& request) {
   if (local_reads_.size() >= kReadsMax) {
     ++context_.counters.dropped_inputs;
-    return;
+    task::OutputPiece busy{.request = request.read.request};
+    busy.known = true;
+    busy.offset = kNoOffset;
+    return context_.send(from, wire::OutputData{std::move(busy)}, Channel::bulk);
   }
   task::OutputRead read = request.read;
   const std::uint64_t id = fresh_id(context_, ++last_read_);

@@ -6,8 +6,8 @@
 // the outcome (at most kOutputTailBytes) stands in: it is the end of the stream, and when it is not
 // all of it the answer says so (LogData::complete).
 //
-// Limits: kReadsMax reads of this node's files at once; further ones are not answered, and asked
-// for again.
+// Limits: kReadsMax reads of this node's files at once; to further ones the answer is a piece at an
+// offset nobody asked for, so that they are tried again after a pause.
 #pragma once
 
 #include <cstdint>

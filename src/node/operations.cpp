@@ -11,12 +11,18 @@ namespace shoal::node {
 namespace {
 
 std::size_t bytes_of(const wire::OwnerReplyBody& body) {
-  constexpr std::size_t kFixed = 256;
+  constexpr std::size_t kFixed = 512;
   std::size_t bytes = kFixed;
   if (const auto* job = std::get_if<wire::JobReply>(&body)) {
-    bytes += task::spec_bytes(job->status.spec) + (job->single ? job->single->argument.size() : 0);
+    bytes += task::spec_bytes(job->status.spec) + job->status.name.size();
+    if (job->single) {
+      bytes += job->single->argument.size();
+      if (job->single->result) bytes += job->single->result->message.size();
+    }
   } else if (const auto* tasks = std::get_if<wire::TasksReply>(&body)) {
-    for (const TaskStatus& task : tasks->tasks) bytes += kFixed + task.argument.size();
+    for (const TaskStatus& task : tasks->tasks) {
+      bytes += kFixed + task.argument.size() + (task.result ? task.result->message.size() : 0);
+    }
   } else if (const auto* tail = std::get_if<wire::TailReply>(&body)) {
     bytes += tail->bytes.size();
   }
@@ -38,6 +44,13 @@ void Operations::on_commit(std::uint64_t operation) {
   const Operation done = found->second;
   open_.erase(found);
   answer(done.gateway, done.request, wire::Done{copies(done.shard)});
+}
+
+void Operations::fail(std::uint64_t operation, ErrorCode code, std::string message) {
+  const auto found = open_.find(operation);
+  if (found == open_.end()) return;
+  refuse(found->second.gateway, found->second.request, code, std::move(message));
+  open_.erase(found);
 }
 
 void Operations::drop_shard(ShardId shard) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "node/context.hpp"
@@ -21,6 +22,9 @@ class Operations {
   // No more commits will be added. Answers at once when there are none to wait for.
   void seal(std::uint64_t operation);
   void on_commit(std::uint64_t operation);  // Unknown operations are ignored.
+
+  // It cannot be done: its request is refused.
+  void fail(std::uint64_t operation, ErrorCode code, std::string message);
 
   // The shard is owned elsewhere now: its operations are answered "unknown, ask again" (O5).
   void drop_shard(ShardId shard);

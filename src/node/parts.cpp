@@ -22,6 +22,7 @@ membership::MembershipConfig membership_config(Profile profile) {
   return membership::config_of(membership::Profile::lan);
 }
 
+constexpr Duration kStopStep = std::chrono::milliseconds(50);
 constexpr std::string_view kMetaBoot = "boot";
 constexpr std::string_view kMetaMembers = "members";
 
@@ -109,15 +110,19 @@ bool Node::Parts::drain_shards(Now at) {
   }
   for (const ShardId shard : out.lost) job_owner.on_lost(shard);
   for (const ShardId shard : out.owned) {
+    if (!shards.owns(shard)) continue;  // Won and lost in one turn.
     table.merge({.shard = shard, .config = *shards.config(shard), .owner = shards.ballot(shard)});
     next_table = std::min(next_table, at.steady);
     job_owner.on_owned(at, shard);
   }
   for (const shard::CommittedEvent& event : out.committed) {
-    if (event.token == 0 || !shards.owns(event.shard)) continue;
+    if (event.token == 0 || !context.serves(event.shard)) continue;
     job_owner.on_committed(at, event.shard, event.key, unpack(event.token));
   }
-  for (const shard::ConfirmDone& done : out.confirmed) claims.on_confirmed(at, done);
+  for (const shard::ConfirmDone& done : out.confirmed) {
+    claims.on_confirmed(at, done);
+    job_owner.on_confirmed(done);
+  }
   for (const shard::ValueEvent& value : out.values) watches.on_value(value);
   return !out.messages.empty() || !out.promises.empty() || !out.writes.empty() ||
          !out.committed.empty() || !out.owned.empty() || !out.lost.empty() ||
@@ -166,7 +171,7 @@ void Node::Parts::settle(Now at) {
     }
     take_over_own(at);
     claims.pump(at);
-    runner.pump(at, !claims.queue().empty());
+    runner.pump(at, claims.queue().any_fits(runner.capacity()));
     runner.flush(at);
     claims.flush();
     moved = drain_shards(at) || moved;
@@ -249,8 +254,7 @@ TimePoint Node::Parts::wake_at() const {
                            gateway.wake_at(), next_second});
   if (founding.serving()) at = std::min(at, next_table);
   if (memory_dirty) at = std::min(at, next_memory);
-  if (context.stopping)
-    at = std::min({at, stop_deadline, farewell_until, now.steady + std::chrono::milliseconds(50)});
+  if (context.stopping) at = std::min(at, now.steady + kStopStep);
   return at;
 }
 
@@ -260,7 +264,7 @@ std::vector<JobStatus> Node::Parts::local_jobs(const wire::ListJobs& query) {
   const auto& index = store.index();
   for (auto entry = index.rbegin(); entry != index.rend() && found.size() < query.limit; ++entry) {
     const auto& [id, shard] = *entry;
-    if (!prefix.matches(id) || !shards.owns(shard)) continue;
+    if (!prefix.matches(id) || !context.serves(shard)) continue;
     const auto shown = store.committed_job(shard, id);
     if (shown.presence != TaskStore::Presence::present) continue;
     if ((query.states >> static_cast<unsigned>(shown.job.state) & 1) == 0) continue;

@@ -12,7 +12,8 @@ namespace {
 constexpr Duration kCheckInterval = std::chrono::milliseconds(100);
 constexpr Duration kPullInterval = std::chrono::milliseconds(20);
 constexpr Duration kRepeatInterval = std::chrono::milliseconds(200);
-constexpr std::uint32_t kAskMax = 32;  // Tasks asked of one victim at once.
+constexpr std::size_t kMessageBytesMax = 1024;  // Of a result, for people.
+constexpr std::uint32_t kAskMax = 32;           // Tasks asked of one victim at once.
 
 }  // namespace
 
@@ -25,7 +26,7 @@ scheduling::Resources Runner::room() const {
   if (context_.stopping) return {};
   // Tasks of odd sizes may leave much of the capacity unused, so what is taken in advance is
   // counted by itself: invariant 2 holds however little of it can start.
-  return in_advance_ ? capacity_ - unstarted_ - reserved_ - pulls_.asked() : free();
+  return (in_advance_ ? capacity_ - unstarted_ - reserved_ : free()) - pulls_.asked();
 }
 
 NodeId Runner::owner_of(ShardId shard, NodeId fallback) const {
@@ -71,6 +72,10 @@ void Runner::start(Now now, Held held) {
 }
 
 void Runner::on_ended(Now now, task::ProcessEnded ended) {
+  if (ended.result.message.size() > kMessageBytesMax) ended.result.message.resize(kMessageBytesMax);
+  for (std::string& tail : ended.tails) {
+    if (tail.size() > kOutputTailBytes) tail.erase(0, tail.size() - kOutputTailBytes);
+  }
   finish(now, ended.attempt, std::move(ended.result), std::move(ended.tails));
 }
 
@@ -133,20 +138,11 @@ void Runner::pump(Now now, bool own_ready) {
   if (wants_work_ && now.steady >= next_pull_ && now.steady >= pulls_.wake_at()) pull(now);
 }
 
-std::vector<NodeId> Runner::peers() const {
-  std::vector<NodeId> alive;
-  for (const auto& [node, member] : context_.membership->members()) {
-    if (node != context_.self() && member.state == wire::MemberState::alive) alive.push_back(node);
-  }
-  return alive;
-}
-
 void Runner::pull(Now now) {
-  const std::vector<NodeId> alive = peers();
   while (pulls_.open_count() < scheduling::kPullsOpenMax) {
     const scheduling::Resources ask = room();
-    if (ask.cpu_millis == 0 && capacity_.cpu_millis > 0) break;
-    const auto victim = pulls_.choose(now.steady, alive, context_.random);
+    if (!takes_more() || (ask.cpu_millis == 0 && capacity_.cpu_millis > 0)) break;
+    const auto victim = pulls_.choose(now.steady, context_.membership->peers(), context_.random);
     if (!victim) break;
     const std::uint64_t transfer = context_.boot_epoch << 40 | ++last_transfer_;
     const bool hinted = pulls_.hinted(*victim);
@@ -183,6 +179,12 @@ void Runner::on_grant(Now now, NodeId from, const wire::Grant& grant) {
     if (known) continue;
     if (!pull || context_.stopping || item.spec >= grant.specs.size()) {
       give_back(now, {item.attempt, item.shard});  // A transfer nobody waits for any more.
+      continue;
+    }
+    // Own work may have taken the room meanwhile.
+    const scheduling::Resources need = scheduling::need_of(grant.specs[item.spec]);
+    if (!takes_more() || !scheduling::fits(need, capacity_ - unstarted_)) {
+      give_back(now, {item.attempt, item.shard});
       continue;
     }
     accept(now, {item.attempt, item.shard, from, lease_end}, grant.specs[item.spec], item.argument);
@@ -285,13 +287,15 @@ void Runner::return_unstarted(Now now) {
 void Runner::check_leases(Now now) {
   std::vector<AttemptId> over;
   for (const auto& [attempt, running] : running_) {
-    if (running.assignment.lease_end <= now.steady && !running.give_back) over.push_back(attempt);
+    if (running.assignment.lease_end <= now.steady) over.push_back(attempt);
   }
   for (const AttemptId& attempt : over) {
     const auto found = running_.find(attempt);
     if (found == running_.end()) continue;
-    log::warn("node", "{} attempt {}: no owner renewed its lease; it is ended here",
-              to_string(attempt.task), attempt.number);
+    if (!found->second.give_back) {
+      log::warn("node", "{} attempt {}: no owner renewed its lease; it is ended here",
+                to_string(attempt.task), attempt.number);
+    }
     end(now, attempt, found->second, EndReason::node_stopped, true, std::chrono::milliseconds(0));
   }
 }
@@ -343,7 +347,7 @@ void Runner::on_time(Now now) {
   if (now.steady >= next_check_) {
     next_check_ = now.steady + kCheckInterval;
     check_leases(now);
-    if (!context_.stopping) return_unstarted(now);
+    return_unstarted(now);
   }
   if (now.steady >= next_renewal_) {
     next_renewal_ = now.steady + kRenewInterval;
@@ -367,7 +371,8 @@ void Runner::flush(Now) {
     wire::Outcomes message;
     std::size_t bytes = 0;
     for (wire::OutcomeItem& item : items) {
-      const std::size_t size = 200 + item.tails[0].size() + item.tails[1].size();
+      const std::size_t size =
+          200 + item.result.message.size() + item.tails[0].size() + item.tails[1].size();
       if (bytes + size > kListBytesMax && !message.items.empty()) {
         context_.send(owner, std::move(message));
         message = {};

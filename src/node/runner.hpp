@@ -25,6 +25,7 @@ namespace shoal::node {
 inline constexpr Duration kUnstartedMax = std::chrono::seconds(1);
 inline constexpr Duration kRenewInterval = std::chrono::seconds(1);
 inline constexpr Duration kOutcomeRepeat = std::chrono::seconds(1);
+inline constexpr std::size_t kRunningMax = 4096;
 inline constexpr Duration kShortAttempt = std::chrono::seconds(1);
 inline constexpr std::chrono::milliseconds kStopGrace{2000};
 
@@ -45,6 +46,8 @@ class Runner {
   // Room for work bound from now on: free capacity, and one capacity in advance while tasks are
   // short.
   scheduling::Resources room() const;
+  // Fewer than kRunningMax are started or held: also tasks that need nothing are bounded.
+  bool takes_more() const { return running_.size() + held_.size() < kRunningMax; }
   // Room for tasks to start at once.
   scheduling::Resources free() const;
   // The owner's own claims that are not committed yet count against room().
@@ -118,7 +121,6 @@ class Runner {
   void repeat(Now now);
   void wake_sleepers(Now now);
   NodeId owner_of(ShardId shard, NodeId fallback) const;
-  std::vector<NodeId> peers() const;
 
   Context& context_;
   scheduling::Resources capacity_;

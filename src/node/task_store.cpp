@@ -133,10 +133,18 @@ std::optional<task::SpecRecord> TaskStore::proposed_spec(ShardId shard, JobId id
   return checked(wire::decode_spec(*value), id);
 }
 
+void TaskStore::propose(Now now, ShardId shard, const wire::RecordKey& key, std::string value,
+                        const Token& token) {
+  const bool taken =
+      context_.shards->propose(now.steady, shard, key, std::move(value), pack(token));
+  const bool waits = token.change == Change::create || token.change == Change::cancel ||
+                     token.change == Change::job;
+  if (!taken && waits && token.operation != 0) blocked_.push_back(token.operation);
+}
+
 void TaskStore::put(Now now, ShardId shard, TaskId id, const Held& held, const Token& token) {
   if (!held.single) {
-    context_.shards->propose(now.steady, shard, element_key(id), wire::encode(held.task),
-                             pack(token));
+    propose(now, shard, element_key(id), wire::encode(held.task), token);
     return;
   }
   auto job = proposed_job(shard, id.job);
@@ -155,12 +163,17 @@ void TaskStore::put(Now now, ShardId shard, TaskId id, const Held& held, const T
 
 void TaskStore::put_job(Now now, ShardId shard, JobId id, const task::JobRecord& job,
                         const Token& token) {
-  context_.shards->propose(now.steady, shard, job_key(id), wire::encode(job), pack(token));
+  propose(now, shard, job_key(id), wire::encode(job), token);
 }
 
 void TaskStore::put_spec(Now now, ShardId shard, JobId id, const task::SpecRecord& spec,
                          const Token& token) {
-  context_.shards->propose(now.steady, shard, spec_key(id), wire::encode(spec), pack(token));
+  propose(now, shard, spec_key(id), wire::encode(spec), token);
+}
+
+void TaskStore::again(Now now, ShardId shard, const wire::RecordKey& key, const Token& token) {
+  const std::string* value = context_.shards->proposed(shard, key);
+  if (value != nullptr) propose(now, shard, key, std::string(*value), token);
 }
 
 void TaskStore::put_tail(Now now, ShardId shard, const AttemptId& attempt, task::Stream stream,

@@ -75,6 +75,8 @@ class TaskStore {
   void put(Now now, ShardId shard, TaskId id, const Held& held, const Token& token);
   void put_job(Now now, ShardId shard, JobId id, const task::JobRecord& job, const Token& token);
   void put_spec(Now now, ShardId shard, JobId id, const task::SpecRecord& spec, const Token& token);
+  // The same value once more, for somebody else who waits for its commit.
+  void again(Now now, ShardId shard, const wire::RecordKey& key, const Token& token);
   void put_tail(Now now, ShardId shard, const AttemptId& attempt, task::Stream stream,
                 std::string bytes);
 
@@ -84,6 +86,10 @@ class TaskStore {
   // The same without making one from records.
   ShardJob* cached_job(ShardId shard, JobId id);
   ShardJob& make_job(ShardId shard, JobId id);
+
+  // Operations whose record could not be written: too many of its copies are damaged (C5). Clears
+  // them.
+  std::vector<std::uint64_t> take_blocked() { return std::exchange(blocked_, {}); }
 
   // A task's committed change reached the counts.
   void count(ShardId shard, JobId id, const Token& token);
@@ -102,12 +108,15 @@ class TaskStore {
  private:
   using Key = std::pair<JobId, ShardId>;
   ShardJob* load(ShardId shard, JobId id);
+  void propose(Now now, ShardId shard, const wire::RecordKey& key, std::string value,
+               const Token& token);
   std::optional<Held> decode_held(const std::string* element, const std::string* job) const;
 
   Context& context_;
   std::map<Key, ShardJob> jobs_;
   std::vector<Key> changed_;
   std::map<JobId, ShardId> index_;
+  std::vector<std::uint64_t> blocked_;
 };
 
 }  // namespace shoal::node

@@ -16,6 +16,8 @@ using std::chrono::seconds;
 constexpr Duration kRenewInterval = seconds(2);
 constexpr Duration kCheckInterval = milliseconds(500);
 constexpr Duration kGap = seconds(2);
+// A snapshot of which nothing has come for so long is taken for lost.
+constexpr Duration kSnapshotPatience = seconds(5);
 // The job's status is asked for in case a JobEvent was lost; a client that wants no tasks has no
 // other sign of progress.
 constexpr Duration kJobInterval = seconds(5);
@@ -109,7 +111,9 @@ void WatchRelay::begin(Now now, ClientRef client, Watch& watch) {
     }
   }
   renumber(client, watch);
-  for (const auto& [shard, subscription] : watch.shards) subscribe(now, client, watch, shard);
+  // Its owner tells of the job as well: the others may have to wait for their turn.
+  subscribe(now, client, watch, task::shard_of(job, context_.shard_count));
+  subscribe_more(now, client, watch);
   watch.next_check = now.steady + kCheckInterval;
   wake_by(watch.next_check);
 }
@@ -120,12 +124,24 @@ void WatchRelay::renumber(ClientRef client, Watch& watch) {
   by_number_.emplace(watch.number, client);
 }
 
+void WatchRelay::subscribe_more(Now now, ClientRef client, Watch& watch) {
+  auto open = static_cast<std::size_t>(std::ranges::count_if(
+      watch.shards, [](const auto& entry) { return entry.second.asked && !entry.second.told; }));
+  for (const auto& [shard, subscription] : watch.shards) {
+    if (open >= kSnapshotsMax) return;
+    if (subscription.asked) continue;
+    subscribe(now, client, watch, shard);
+    ++open;
+  }
+}
+
 void WatchRelay::subscribe(Now now, ClientRef client, Watch& watch, ShardId shard) {
   Subscription& subscription = watch.shards.at(shard);
   if (std::exchange(subscription.restart, false)) {
     subscription.told = false;
     calls_.tell(shard, wire::WatchShard{.job = watch.ask.job, .watch = watch.number, .stop = true});
   }
+  if (!std::exchange(subscription.asked, true)) subscription.heard = now.steady;
   subscription.renew_at = now.steady + kRenewInterval;
   calls_.drop(subscription.call);
   const wire::WatchShard request{.job = watch.ask.job,
@@ -144,6 +160,7 @@ void WatchRelay::on_subscribed(Now now, ClientRef client, ShardId shard, NodeId 
   subscription.call = 0;
   if (!done) return;  // Asked again at the next renewal.
   const bool news = subscription.owner != from;
+  if (news) subscription.heard = now.steady;
   subscription.owner = from;
   // What happened to the job between the last look and this subscription was told to nobody.
   if (news && shard == task::shard_of(watch.ask.job, context_.shard_count)) {
@@ -155,9 +172,11 @@ void WatchRelay::on_events(Now now, wire::TaskEvents events) {
   Watch* watch = find(events.watch);
   if (watch == nullptr) return;
   const ClientRef client = by_number_.at(events.watch);
-  if (events.snapshot_end) {
-    const auto shard = watch->shards.find(events.shard);
-    if (shard != watch->shards.end()) shard->second.told = true;
+  if (const auto shard = watch->shards.find(events.shard); shard != watch->shards.end()) {
+    shard->second.heard = now.steady;
+    if (events.snapshot_end && !std::exchange(shard->second.told, true)) {
+      subscribe_more(now, client, *watch);
+    }
   }
   if (!watch->ask.tasks) return;
   wire::WatchEvent relayed;
@@ -210,6 +229,9 @@ void WatchRelay::fill_gap(Now now, ClientRef client, Watch& watch) {
   watch.gap_at = now.steady + kGap;
   const bool complete =
       std::ranges::all_of(watch.shards, [](const auto& entry) { return entry.second.told; });
+  // What is missing may come with the snapshots that are on their way, or wait for their turn.
+  const auto coming = [&](const auto& entry) { return now.steady < entry.second.heard + kGap; };
+  if (!complete && std::ranges::any_of(watch.shards, coming)) return;
   if (complete && ++watch.gaps >= kGapsMax) {
     finish_if_told(now, client, watch);
     return;
@@ -219,8 +241,10 @@ void WatchRelay::fill_gap(Now now, ClientRef client, Watch& watch) {
   for (auto& [shard, subscription] : watch.shards) {
     subscription.told = false;
     subscription.restart = false;
-    subscribe(now, client, watch, shard);
+    subscription.asked = false;
+    calls_.drop(std::exchange(subscription.call, 0));
   }
+  subscribe_more(now, client, watch);
 }
 
 void WatchRelay::on_peer_closed(Now now, NodeId peer) {
@@ -236,13 +260,18 @@ void WatchRelay::on_peer_closed(Now now, NodeId peer) {
 }
 
 void WatchRelay::check(Now now, ClientRef client, Watch& watch) {
-  for (const auto& [shard, subscription] : watch.shards) {
-    if (subscription.call != 0) continue;
-    const bool moved = subscription.owner && calls_.owner(shard) != subscription.owner;
-    if (moved || subscription.restart || subscription.renew_at <= now.steady) {
-      subscribe(now, client, watch, shard);
+  for (auto& [shard, subscription] : watch.shards) {
+    if (subscription.call != 0 || !subscription.asked) continue;
+    const bool lost = !subscription.told && subscription.heard + kSnapshotPatience <= now.steady;
+    if (lost || subscription.restart) {
+      subscription.restart = true;
+      subscription.asked = false;  // Until its turn comes again.
+      continue;
     }
+    const bool moved = subscription.owner && calls_.owner(shard) != subscription.owner;
+    if (moved || subscription.renew_at <= now.steady) subscribe(now, client, watch, shard);
   }
+  subscribe_more(now, client, watch);
   watch.next_check = now.steady + kCheckInterval;
 }
 

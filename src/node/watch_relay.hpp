@@ -5,7 +5,9 @@
 // were lost on the way show at the end: the job is finished, but fewer tasks have ended as told
 // than its counts say; then all shards are asked for a snapshot again, under a new number.
 //
-// Limits: kWatchesMax at once. A watch keeps one bit for each task of its job.
+// Limits: kWatchesMax at once. A watch keeps one bit for each task of its job, and has at most
+// kSnapshotsMax snapshots on their way: those of all shards at once would fill the streams that
+// the shards' writes take as well.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +21,7 @@
 namespace shoal::node {
 
 inline constexpr std::size_t kWatchesMax = 1024;
+inline constexpr std::size_t kSnapshotsMax = 16;
 
 class WatchRelay {
  public:
@@ -42,6 +45,8 @@ class WatchRelay {
     NodeId owner;            // That answered last.
     std::uint64_t call = 0;  // 0: none is open.
     TimePoint renew_at{};
+    TimePoint heard{};     // Since it was asked for: when some of its snapshot came.
+    bool asked = false;    // Under the watch's number.
     bool restart = false;  // What the owner told since may be lost: it has to tell all again.
     bool told = false;     // The snapshot under the watch's number is complete.
   };
@@ -67,6 +72,7 @@ class WatchRelay {
   void renumber(ClientRef client, Watch& watch);
   void stop(const Watch& watch);
   void subscribe(Now now, ClientRef client, Watch& watch, ShardId shard);
+  void subscribe_more(Now now, ClientRef client, Watch& watch);
   void on_subscribed(Now now, ClientRef client, ShardId shard, NodeId from, bool done);
   void check(Now now, ClientRef client, Watch& watch);
   void take_status(Now now, ClientRef client, Watch& watch, const JobStatus& status);

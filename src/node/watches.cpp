@@ -47,14 +47,14 @@ void Watches::snapshot(const Key& key, const Watch& watch) {
   const Recipient recipient{watch.gateway, watch.id, shard};
   if (const auto held = store_.committed_job(shard, job);
       held.presence == TaskStore::Presence::present && held.job.single) {
-    tell(shard, job, watch, *held.job.single, 0);
+    tell(shard, {job, 0}, watch, *held.job.single, true);
   }
   context_.shards->for_each_record(shard, element_key({job, 0}), element_key({job, ~0U}),
                                    [&](const wire::RecordKey& record, const std::string&, bool) {
                                      const std::uint32_t index = record_name(record).index;
                                      const auto shown = store_.committed(shard, {job, index});
                                      if (shown.presence == TaskStore::Presence::present) {
-                                       tell(shard, job, watch, shown.task, index);
+                                       tell(shard, {job, index}, watch, shown.task, true);
                                      }
                                    });
   // The end of the snapshot follows the events whose tails are still being read.
@@ -63,16 +63,16 @@ void Watches::snapshot(const Key& key, const Watch& watch) {
   batch.events.snapshot_end = true;
 }
 
-void Watches::tell(ShardId shard, JobId job, const Watch& watch, const task::TaskRecord& task,
-                   std::uint32_t index) {
+void Watches::tell(ShardId shard, TaskId id, const Watch& watch, const task::TaskRecord& task,
+                   bool in_snapshot) {
   const Recipient recipient{watch.gateway, watch.id, shard};
-  wire::TaskEvent event{.status = status_of(index, task)};
+  wire::TaskEvent event{.status = status_of(id.index, task)};
   if (!watch.with_output || !terminal(task.state) || !task.result) {
     queue(recipient, std::move(event));
     return;
   }
   event.has_tails = true;
-  const AttemptId attempt{{job, index}, task.attempt};
+  const AttemptId attempt{id, task.attempt};
   if (const auto noted = tails_.find(attempt); noted != tails_.end()) {
     event.tails = noted->second;
     queue(recipient, std::move(event));
@@ -90,12 +90,13 @@ void Watches::tell(ShardId shard, JobId job, const Watch& watch, const task::Tas
     queue(recipient, std::move(event));
     return;
   }
-  ++snapshot_reads_[recipient];
-  waiting_events_[last_event_] = {recipient, std::move(event), reads};
+  if (in_snapshot) ++snapshot_reads_[recipient];
+  waiting_events_[last_event_] = {recipient, std::move(event), reads, in_snapshot};
 }
 
 void Watches::queue(const Recipient& recipient, wire::TaskEvent event) {
   Batch& batch = batches_[recipient];
+  if (event.status.result) batch.bytes += event.status.result->message.size();
   batch.bytes += 200 + event.status.argument.size() + event.tails[0].size() + event.tails[1].size();
   batch.events.events.push_back(std::move(event));
   if (batch.bytes >= kEventsBytesMax) send(recipient);
@@ -117,7 +118,7 @@ void Watches::on_task(ShardId shard, TaskId id) {
     const auto shown = store_.committed(shard, id);
     if (shown.presence == TaskStore::Presence::present) {
       for (const Watch& watch : found->second) {
-        tell(shard, id.job, watch, shown.task, id.index);
+        tell(shard, id, watch, shown.task, false);
       }
     }
   }
@@ -158,8 +159,10 @@ void Watches::on_value(const shard::ValueEvent& value) {
   event.event.tails.at(read.stream) = value.value.value_or("");
   if (--event.reads > 0) return;
   const Recipient recipient = event.recipient;
+  const bool in_snapshot = event.in_snapshot;
   queue(recipient, std::move(event.event));
   waiting_events_.erase(waiting);
+  if (!in_snapshot) return;
   const auto left = snapshot_reads_.find(recipient);
   if (left == snapshot_reads_.end() || --left->second > 0) return;
   snapshot_reads_.erase(left);

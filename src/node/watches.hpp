@@ -70,11 +70,12 @@ class Watches {
     Recipient recipient;
     wire::TaskEvent event;
     std::size_t reads = 0;
+    bool in_snapshot = false;
   };
 
   void snapshot(const Key& key, const Watch& watch);
-  void tell(ShardId shard, JobId job, const Watch& watch, const task::TaskRecord& task,
-            std::uint32_t index);
+  void tell(ShardId shard, TaskId id, const Watch& watch, const task::TaskRecord& task,
+            bool in_snapshot);
   void queue(const Recipient& recipient, wire::TaskEvent event);
   void send(const Recipient& recipient);
 

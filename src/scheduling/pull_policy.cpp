@@ -55,10 +55,8 @@ std::optional<PullPolicy::OpenPull> PullPolicy::close(TimePoint now, std::uint64
     return pull;
   }
   hints_.erase(pull.victim);
-  Pause& pause = pauses_[pull.victim];
-  pause.length =
-      pause.length == Duration::zero() ? kEmptyPause : std::min(kEmptyPauseMax, pause.length * 2);
-  pause.until = now + pause.length;
+  lengthen(now, pauses_[pull.victim]);
+  if (!pull.hinted) lengthen(now, random_pause_);
   return pull;
 }
 
@@ -82,6 +80,7 @@ std::vector<PullPolicy::Overdue> PullPolicy::overdue(TimePoint now) {
     if (give_up) {
       hints_.erase(pull.victim);
       pauses_[pull.victim] = {now + kEmptyPauseMax, kEmptyPauseMax};
+      if (!pull.hinted) lengthen(now, random_pause_);
       entry = open_.erase(entry);
     } else {
       ++entry;

@@ -11,7 +11,8 @@ namespace shoal::shard {
 
 void Owner::pump(TimePoint now, const Replica& replica, Effects& effects) {
   for (Peer& peer : peers_) {
-    const bool ready = peer.node != self_ && !peer.silent && !peer.digest_wanted;
+    const bool ready =
+        peer.node != self_ && !peer.silent && !peer.digest_wanted && peer.pump_at <= now;
     if (ready && !peer.missing.empty()) pump_peer(now, peer, replica, effects);
   }
 }
@@ -122,9 +123,11 @@ bool Owner::on_time(TimePoint now, const Replica& replica, Effects& effects) {
     if (peer.node == self_) continue;
     expire_batches(now, peer, effects);
     const bool config_lacks = peer.config_acked != config_.id && peer.outstanding.empty();
-    if ((peer.silent || peer.digest_wanted || config_lacks) && peer.probe_at <= now) {
-      probe(now, peer, effects);
-    }
+    // Later writes were answered, this one was not and will not be: the answer to a probe shows
+    // that, and nothing else may come that does, once the window is full.
+    const bool overtaken = !peer.outstanding.empty() && peer.outstanding.front().late;
+    const bool wanted = peer.silent || peer.digest_wanted || config_lacks || overtaken;
+    if (wanted && peer.probe_at <= now) probe(now, peer, effects);
     busy = busy || peer.silent || peer.digest_wanted || !peer.outstanding.empty() ||
            !peer.missing.empty() || peer.config_acked != config_.id;
   }

@@ -302,7 +302,7 @@ void Owner::on_ack(TimePoint now, NodeId from, const wire::AckItem& ack, Replica
     if (!ack.exceptions.empty()) {
       const auto at = std::ranges::find(ack.exceptions, record.key, &wire::AckException::key);
       if (at != ack.exceptions.end()) {
-        on_exception(*peer, *at, replica, effects);
+        on_exception(now, *peer, *at, replica, effects);
         continue;
       }
     }
@@ -312,8 +312,8 @@ void Owner::on_ack(TimePoint now, NodeId from, const wire::AckItem& ack, Replica
 }
 
 // O2: the home holds something else than what it was sent.
-void Owner::on_exception(Peer& peer, const wire::AckException& exception, Replica& replica,
-                         Effects& effects) {
+void Owner::on_exception(TimePoint now, Peer& peer, const wire::AckException& exception,
+                         Replica& replica, Effects& effects) {
   const StoredRecord* stored = replica.find(exception.key);
   if (exception.gone || stored == nullptr) return;
   const wire::RecordVersion current = replica.version(*stored);
@@ -340,7 +340,9 @@ void Owner::on_exception(Peer& peer, const wire::AckException& exception, Replic
                   .ballot = ballot_,
                   .node = peer.node});
   } else {
+    // A bad copy that did not take what it was sent: at once, it would not take it again either.
     lacks(peer, exception.key);
+    peer.pump_at = now + settings_.retransmit_after;
   }
 }
 

@@ -104,6 +104,7 @@ class Owner {
     DigestPages digest;
     TimePoint heard{};
     TimePoint probe_at{};
+    TimePoint pump_at{};  // Nothing it lacks is sent before.
   };
   struct Pending {
     std::uint64_t version = 0;
@@ -135,8 +136,8 @@ class Owner {
                  const Replica& replica, Effects& effects);
   void commit(Flights::iterator flight, std::uint64_t version, const Replica& replica,
               Effects& effects);
-  void on_exception(Peer& peer, const wire::AckException& exception, Replica& replica,
-                    Effects& effects);
+  void on_exception(TimePoint now, Peer& peer, const wire::AckException& exception,
+                    Replica& replica, Effects& effects);
   void lacks(Peer& peer, const wire::RecordKey& key);
   void tidy_missing(Peer& peer);
   void give_back(Peer& peer, Batch& batch, Effects& effects);

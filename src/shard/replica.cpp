@@ -111,9 +111,13 @@ std::optional<wire::AckItem> Replica::on_write(wire::WriteItem& item, const Muta
       continue;  // No owner's.
     StoredRecord& stored = records_.insert(record.key);
     const wire::RecordVersion mine = stored.version == 0 ? wire::RecordVersion{} : version(stored);
-    // A bad copy is not an absent one: an older write must not take its place.
-    const bool take = mine < record.version || (stored.bad != 0 && mine == record.version) ||
-                      mutations.no_record_order;
+    // A bad copy is not an absent one: an older write of the same owner, overtaken by the one that
+    // went bad, must not take its place. But nothing of another ballot can outrank an accepted
+    // write: the owner's merge knew all that was committed before it, whatever the version says
+    // that stands beside the unreadable value.
+    const bool replaceable =
+        stored.bad != 0 && (mine == record.version || mine.ballot != item.ballot);
+    const bool take = mine < record.version || replaceable || mutations.no_record_order;
     if (take) {
       store(record.key, record.version, detached(record.key) ? std::string() : record.value);
       writes.push_back(wire::PutRecord{shard_, std::move(record)});

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::uint32_t kPagesMax = 65'536;
 constexpr Duration kBlockedWait = std::chrono::seconds(1);
+constexpr Duration kPrepareAgainMax = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -44,6 +45,7 @@ Candidate::Progress Candidate::on_promise(TimePoint now, NodeId from, const wire
   if (!adopt(item.config)) return Progress::give_up;
   merge_.floor = std::max(merge_.floor, item.floor);
   promises_[from].add(item);
+  heard_[from] = now;
   if (from == self_ && promises_[self_].complete() && !self_promised_) {
     self_promised_ = true;
     prepare_at_ = now;
@@ -66,16 +68,24 @@ bool Candidate::adopt(const wire::ShardConfig& config) {
   if (!(merge_.config.id < config.id)) return true;
   merge_.config = config;
   prepare_at_ = TimePoint{};  // Its members are prepared at once.
+  prepare_interval_ = Duration{};
   return voter(merge_.config, self_) && members(merge_.config).size() <= 32;
 }
 
+// A home answers each Prepare with its whole digest, after its disk: repeats of a slow answer would
+// only make it slower.
 void Candidate::prepare_others(TimePoint now, Effects& effects) {
+  prepare_interval_ = prepare_interval_ == Duration{}
+                          ? settings_.prepare_again
+                          : std::min(prepare_interval_ * 2, kPrepareAgainMax);
   for (const NodeId node : voters(merge_.config)) {
     const auto promise = promises_.find(node);
     if (node == self_ || (promise != promises_.end() && promise->second.complete())) continue;
+    const auto heard = heard_.find(node);
+    if (heard != heard_.end() && now < heard->second + prepare_interval_) continue;
     effects.outbox.prepare(node, prepare());
   }
-  prepare_at_ = now + settings_.prepare_again;
+  prepare_at_ = now + prepare_interval_;
 }
 
 bool Candidate::promises_suffice() const {

@@ -103,7 +103,9 @@ class Candidate {
   bool self_promised_ = false;  // C2: nobody else is asked before.
   bool fetching_ = false;
   TimePoint prepare_at_ = kNever;
-  TimePoint blocked_until_ = kNever;  // Waiting for more promises, because copies are bad.
+  Duration prepare_interval_{};        // Doubles with each repeat.
+  std::map<NodeId, TimePoint> heard_;  // When a page of its digest came.
+  TimePoint blocked_until_ = kNever;   // Waiting for more promises, because copies are bad.
   std::map<wire::RecordKey, Need> needs_;
   std::map<std::uint32_t, Holder> holders_;
 };

@@ -1,5 +1,6 @@
 #include "sim/disk.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <ranges>
 
@@ -18,6 +19,17 @@ std::optional<Deferred> Disk::add(std::vector<wire::Write> writes, Deferred defe
   }
   waiting_.push_back({std::move(writes), std::move(deferred)});
   return std::nullopt;
+}
+
+bool Deferred::take_back(const AttemptId& attempt) {
+  return std::erase_if(launches, [&](const task::Launch& launch) {
+           return launch.attempt == attempt;
+         }) > 0;
+}
+
+bool Disk::take_back(const AttemptId& attempt) {
+  const auto taken = [&](Batch& batch) { return batch.deferred.take_back(attempt); };
+  return std::ranges::any_of(syncing_, taken) || std::ranges::any_of(waiting_, taken);
 }
 
 std::optional<Duration> Disk::begin_sync(Random& random) {
@@ -73,16 +85,6 @@ void Disk::restore(node::Node& node) const {
 }
 
 std::optional<wire::Record> Disk::read(ShardId shard, const wire::RecordKey& key) const {
-  for (const auto* batches : {&waiting_, &syncing_}) {
-    for (const Batch& batch : *batches | std::views::reverse) {
-      for (const wire::Write& write : batch.writes | std::views::reverse) {
-        const auto* record = std::get_if<wire::PutRecord>(&write);
-        if (record != nullptr && record->shard == shard && record->record.key == key) {
-          return record->record;
-        }
-      }
-    }
-  }
   const auto found = records_.find({shard, key});
   if (found == records_.end()) return std::nullopt;
   return found->second;

@@ -32,8 +32,14 @@ struct Deferred {
   std::vector<node::Envelope> promises;
   std::vector<task::Launch> launches;
   std::vector<node::ClientAnswer> replies;
+  std::vector<node::StoreRead> store_reads;
   bool stopped = false;
-  bool empty() const { return promises.empty() && launches.empty() && replies.empty() && !stopped; }
+  bool empty() const {
+    return promises.empty() && launches.empty() && replies.empty() && store_reads.empty() &&
+           !stopped;
+  }
+  // Whether the attempt's launch was among these; it is not any more.
+  bool take_back(const AttemptId& attempt);
 };
 
 class Disk {
@@ -45,6 +51,9 @@ class Disk {
   // Queues a batch and what waits for it. Returns `deferred` when there is nothing to wait for.
   std::optional<Deferred> add(std::vector<wire::Write> writes, Deferred deferred);
 
+  // Takes back a launch that waits: false when there is none.
+  bool take_back(const AttemptId& attempt);
+
   // Starts a sync when batches wait and none is under way; call end_sync() after that time.
   std::optional<Duration> begin_sync(Random& random);
   std::vector<Deferred> end_sync();
@@ -52,7 +61,7 @@ class Disk {
   void crash(Random& random);
   void restore(node::Node& node) const;
 
-  // The newest written value, durable or not.
+  // The newest durable value: what waits for a sync is not in the store yet.
   std::optional<wire::Record> read(ShardId shard, const wire::RecordKey& key) const;
 
   std::size_t record_count() const { return records_.size(); }

@@ -74,22 +74,8 @@ void Simulator::drain(NodeIndex index) {
 void Simulator::carry_out(NodeIndex index) {
   node::Output output = host(index).node->take_output();
   for (node::Envelope& envelope : output.messages) send(index, std::move(envelope));
-  for (const task::Kill& kill : output.kills) {
-    if (const auto ending = host(index).processes.kill(now_, kill)) {
-      events_.push(ending->at, ProcessDue{index, *ending});
-    }
-  }
   for (node::ClientAnswer& refusal : output.errors) answer(index, std::move(refusal));
   const std::uint32_t boot = host(index).boot;
-  for (const node::StoreRead& read : output.store_reads) {
-    after(kReadLatency, [this, index, boot, read] {
-      if (host(index).boot != boot) return;
-      input(index, [request = read.request, value = host(index).disk.read(read.shard, read.key)](
-                       node::Node& node, Now now) mutable {
-        node.on_store_read(now, request, std::move(value));
-      });
-    });
-  }
   for (const task::OutputRead& read : output.output_reads) {
     after(kReadLatency, [this, index, boot, read] {
       if (host(index).boot != boot) return;
@@ -102,7 +88,9 @@ void Simulator::carry_out(NodeIndex index) {
   Deferred deferred{.promises = std::move(output.promises),
                     .launches = std::move(output.launches),
                     .replies = std::move(output.replies),
+                    .store_reads = std::move(output.store_reads),
                     .stopped = output.stopped};
+  for (const task::Kill& each : output.kills) kill(index, each, deferred);
   auto ready = host(index).disk.add(std::move(output.writes), std::move(deferred));
   begin_sync(index);
   if (ready) release(index, std::move(*ready));
@@ -112,10 +100,43 @@ void Simulator::release(NodeIndex index, Deferred deferred) {
   for (node::Envelope& envelope : deferred.promises) send(index, std::move(envelope));
   for (const task::Launch& each : deferred.launches) launch(index, each);
   for (node::ClientAnswer& reply : deferred.replies) answer(index, std::move(reply));
+  for (const node::StoreRead& read : deferred.store_reads) read_store(index, read);
   if (!deferred.stopped) return;
   // What its kernel has taken over still goes out; then the process is gone.
   after(1ms, [this, index, boot = host(index).boot] {
     if (up(index) && host(index).boot == boot) go_down(index);
+  });
+}
+
+// A kill that meets its own launch on the way to the disk takes it back (daemon/effect_order.hpp).
+void Simulator::kill(NodeIndex index, const task::Kill& each, Deferred& deferred) {
+  Host& at = host(index);
+  if (!deferred.take_back(each.attempt) && !at.disk.take_back(each.attempt)) {
+    if (const auto ending = at.processes.kill(now_, each)) {
+      events_.push(ending->at, ProcessDue{index, *ending});
+    }
+    return;
+  }
+  task::ProcessEnded ended{.attempt = each.attempt, .result = {}, .tails = {}};
+  ended.result.reason = each.reason;
+  ended.result.signal = 9;
+  ended.result.exit_status = 128 + 9;
+  ended.result.started = ended.result.ended = wall();
+  after(Duration::zero(), [this, index, boot = at.boot, ended = std::move(ended)]() mutable {
+    if (host(index).boot != boot) return;
+    input(index, [ended = std::move(ended)](node::Node& node, Now now) mutable {
+      node.on_process_ended(now, std::move(ended));
+    });
+  });
+}
+
+void Simulator::read_store(NodeIndex index, const node::StoreRead& read) {
+  after(kReadLatency, [this, index, boot = host(index).boot, read] {
+    if (host(index).boot != boot) return;
+    input(index, [request = read.request, value = host(index).disk.read(read.shard, read.key)](
+                     node::Node& node, Now now) mutable {
+      node.on_store_read(now, request, std::move(value));
+    });
   });
 }
 

@@ -62,14 +62,12 @@ ReadThread::~ReadThread() {
   thread_.join();
 }
 
-bool ReadThread::add(Read read, OnRead on_read) {
+void ReadThread::add(Read read, OnRead on_read) {
   {
     const std::lock_guard lock(mutex_);
-    if (queue_.size() >= kQueueLengthMax) return false;
     queue_.push_back({std::move(read), std::move(on_read)});
   }
   changed_.notify_one();
-  return true;
 }
 
 void ReadThread::run() {

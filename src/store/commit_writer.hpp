@@ -53,21 +53,19 @@ class CommitWriter {
 };
 
 // Reads single records off the loop's thread. Callbacks run on the reader's thread, in the order of
-// the requests.
+// the requests. The queue has no limit of its own, as a request that is dropped would look like a
+// record that is lost; it is short because those who ask limit what they have under way.
 class ReadThread {
  public:
   using Read = std::function<std::optional<wire::Record>()>;
   using OnRead = std::function<void(std::optional<wire::Record>)>;
-
-  static constexpr std::size_t kQueueLengthMax = 4096;
 
   ReadThread();
   ~ReadThread();  // Drops what queues.
   ReadThread(const ReadThread&) = delete;
   ReadThread& operator=(const ReadThread&) = delete;
 
-  // False when the queue is full: nothing will be called.
-  bool add(Read read, OnRead on_read);
+  void add(Read read, OnRead on_read);
 
  private:
   struct Request {

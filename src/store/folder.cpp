@@ -83,6 +83,30 @@ Result<NodeId> random_id(const fs::path& folder) {
   return id;
 }
 
+std::unexpected<Error> broken(const fs::path& folder, std::string_view what) {
+  return fail(ErrorCode::refused,
+              format("{} holds {}, so what this node promised is not known. Put the original files "
+                     "back, or start with a new folder: this node then joins as a new one.",
+                     folder.string(), what));
+}
+
+// Zero when there is no such file.
+Result<NodeId> read_identity(const fs::path& path) {
+  const auto text = read_small_file(path);
+  if (!text) {
+    return folder_error(path.parent_path(), "node.id cannot be read", text.error());
+  }
+  if (!text->has_value()) return NodeId{};
+  std::string_view digits = **text;
+  if (digits.ends_with('\n')) digits.remove_suffix(1);
+  const auto id = parse_node_id(digits);
+  if (id && *id) return *id;
+  return fail(ErrorCode::refused,
+              format("{} does not hold a node's identity. Put the original file back, or start "
+                     "with a new folder: this node then joins as a new one.",
+                     path.string()));
+}
+
 }  // namespace
 
 Result<DataFolder> DataFolder::open(const fs::path& path) {
@@ -116,30 +140,38 @@ DataFolder::~DataFolder() {
   if (lock_ >= 0) ::close(lock_);
 }
 
-Result<NodeId> DataFolder::identity() const {
-  const auto text = read_small_file(path_ / "node.id");
-  if (!text) return folder_error(path_, "node.id cannot be read", text.error());
-  if (text->has_value()) {
-    std::string_view digits = **text;
-    if (digits.ends_with('\n')) digits.remove_suffix(1);
-    const auto id = parse_node_id(digits);
-    if (id && *id) return *id;
-    return fail(ErrorCode::refused,
-                format("{} does not hold a node's identity. Put the original file back, or start "
-                       "with a new folder: this node then joins as a new one.",
-                       (path_ / "node.id").string()));
+Result<IdentifiedStore> DataFolder::open_store() const {
+  const auto written = read_identity(path_ / "node.id");
+  if (!written) return std::unexpected(written.error());
+  if (*written && !Store::exists(database())) {
+    return broken(path_, "the identity of a node (node.id) but not its database (db)");
   }
-  std::error_code error;
-  if (fs::exists(database(), error)) {
-    return fail(ErrorCode::refused,
-                format("{} holds a database but no identity (node.id is missing). Put the original "
-                       "file back, or start with a new folder: this node then joins as a new one.",
-                       path_.string()));
+  auto store = Store::open(database());
+  if (!store) return std::unexpected(store.error());
+  const auto id = settle_identity(*written, **store);
+  if (!id) return std::unexpected(id.error());
+  return IdentifiedStore{.id = *id, .store = std::move(*store)};
+}
+
+// `written` is what node.id holds; zero when there is no such file.
+Result<NodeId> DataFolder::settle_identity(NodeId written, Store& store) const {
+  const auto stored = store.identity();
+  if (!stored) return std::unexpected(stored.error());
+  if (written) {
+    if (*stored == written) return written;
+    return broken(path_, "the identity of a node (node.id) and a database that is not this node's");
   }
-  auto id = random_id(path_);
-  if (!id) return id;
-  if (auto written = write_durably(path_, "node.id", to_string(*id) + "\n"); !written) {
-    return std::unexpected(written.error());
+  NodeId id = stored->value_or(NodeId{});
+  if (!id) {
+    // An empty database is what a crash leaves of a first start.
+    if (!store.empty()) return broken(path_, "a database but no identity (node.id is missing)");
+    const auto made = random_id(path_);
+    if (!made) return made;
+    id = *made;
+    if (auto kept = store.set_identity(id); !kept) return std::unexpected(kept.error());
+  }
+  if (auto kept = write_durably(path_, "node.id", to_string(id) + "\n"); !kept) {
+    return std::unexpected(kept.error());
   }
   return id;
 }

@@ -1,15 +1,24 @@
 // A node's data folder: who may use it, and the identity that lives in it.
 //
-// The identity belongs to the store: whoever copies or removes one without the other has made a new
-// node or a broken one, and a folder that holds a database but no identity is refused.
+// The identity belongs to the store: a node that lost what it promised must not speak under its old
+// name. So the database holds the identity too, made durable before node.id is written; a database
+// without its identity, or an identity without its database, is refused, and a lost node.id is
+// written again.
 #pragma once
 
 #include <filesystem>
+#include <memory>
 
 #include "shoal/id.hpp"
 #include "shoal/result.hpp"
+#include "store/store.hpp"
 
 namespace shoal::store {
+
+struct IdentifiedStore {
+  NodeId id;
+  std::unique_ptr<Store> store;
+};
 
 // Creates the folder where needed and holds its lock until destruction (or the process's end).
 class DataFolder {
@@ -24,10 +33,11 @@ class DataFolder {
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path database() const { return path_ / "db"; }
 
-  // The identity in the folder; a new one, durable before this returns, when the folder is new.
-  Result<NodeId> identity() const;
+  // The store and its identity; a new one, durable before this returns, when the folder is new.
+  Result<IdentifiedStore> open_store() const;
 
  private:
+  Result<NodeId> settle_identity(NodeId written, Store& store) const;
   DataFolder(std::filesystem::path path, int lock) : path_(std::move(path)), lock_(lock) {}
 
   std::filesystem::path path_;

@@ -6,15 +6,16 @@
 //
 // Keys; numbers are big-endian, so that a scan meets each shard's records in key order:
 //
+//   'i'                                       the node's identity, as in node.id
 //   'm' name                                  a node-wide fact (wire::PutMeta)
 //   'r' shard (4) key high (8) key low (8)    a record; detached records lie between the others
 //   's' shard (4)                             a shard's state (wire::PutShard)
 //
 // Values; numbers are little-endian:
 //
-//   'm', 's'   0 checksum (8)   8 value
-//   'r'        0 checksum (8)   8 ballot's round (8)   16 ballot's node (high 8, low 8)
-//              32 version (8)   40 value
+//   'i', 'm', 's'   0 checksum (8)   8 value
+//   'r'             0 checksum (8)   8 ballot's round (8)   16 ballot's node (high 8, low 8)
+//                   32 version (8)   40 value
 //
 // The checksum is XXH3 over the bytes that follow it, seeded with the XXH3 of the key, so that a
 // value under another record's key does not pass. Over a record it is chained: the header's hash
@@ -32,6 +33,7 @@
 
 namespace shoal::store {
 
+inline constexpr std::string_view kIdentityKey = "i";
 inline constexpr char kMetaPrefix = 'm';
 inline constexpr char kRecordPrefix = 'r';
 inline constexpr char kShardPrefix = 's';

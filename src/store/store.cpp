@@ -96,12 +96,19 @@ std::size_t bytes_of(std::span<const std::vector<wire::Write>> batches) {
   return bytes;
 }
 
-std::unexpected<Error> damaged(std::string_view what) {
+std::unexpected<Error> damaged(const std::filesystem::path& folder, std::string_view what) {
   return fail(ErrorCode::refused,
-              format("The store is damaged: {}. What this node promised is not known any more, so "
-                     "it must not run under its identity. Move its data folder away and start it "
-                     "again: it joins as a new node.",
-                     what));
+              format("The store in the data folder {} is damaged: {}. What this node promised is "
+                     "not known any more, so it must not run under its identity. Move the folder "
+                     "away and start it again: it joins as a new node.",
+                     folder.string(), what));
+}
+
+std::unexpected<Error> cannot_write(const rocksdb::Status& status) {
+  return fail(ErrorCode::io,
+              format("The store cannot write to its disk: {}. Nothing that was acknowledged is "
+                     "lost. Mend the disk or free space on it, then start this node again.",
+                     status.ToString()));
 }
 
 std::unexpected<Error> cannot_open(const std::filesystem::path& path, std::string_view why) {
@@ -110,10 +117,13 @@ std::unexpected<Error> cannot_open(const std::filesystem::path& path, std::strin
                                     path.string(), why));
 }
 
-Result<void> visit_record(const RecoveryVisitor& visitor, std::string_view key,
-                          std::string_view stored) {
+// What is wrong, for people.
+using Visited = std::expected<void, std::string>;
+
+Visited visit_record(const RecoveryVisitor& visitor, std::string_view key,
+                     std::string_view stored) {
   const auto place = parse_record_key(key);
-  if (!place) return damaged("a record's key has the wrong length");
+  if (!place) return std::unexpected<std::string>("a record's key has the wrong length");
   auto record = parse_record(key, stored).value_or(RecordView{});
   wire::Record restored{.key = place->key, .version = record.version, .value = {}};
   if (!task::detached({place->key.high, place->key.low})) restored.value = record.value;
@@ -125,23 +135,25 @@ Result<void> visit_record(const RecoveryVisitor& visitor, std::string_view key,
   return {};
 }
 
-Result<void> visit_entry(const RecoveryVisitor& visitor, std::string_view key,
-                         std::string_view stored) {
+Visited visit_entry(const RecoveryVisitor& visitor, std::string_view key, std::string_view stored) {
   if (key.starts_with(kRecordPrefix)) return visit_record(visitor, key, stored);
   const auto value = check_plain(key, stored);
+  if (key == kIdentityKey) return {};  // Of no concern to recovery.
   if (key.starts_with(kMetaPrefix)) {
-    if (!value) return damaged(format("the fact '{}' fails its checksum", key.substr(1)));
+    if (!value)
+      return std::unexpected<std::string>(
+          format("the fact '{}' fails its checksum", key.substr(1)));
     visitor.meta(key.substr(1), *value);
     return {};
   }
   const auto shard = parse_shard_key(key);
-  if (!shard) return damaged("it holds a key of no known kind");
+  if (!shard) return std::unexpected<std::string>("it holds a key of no known kind");
   if (!value) {
-    return damaged(
+    return std::unexpected<std::string>(
         format("the state of shard {} fails its checksum", static_cast<std::uint32_t>(*shard)));
   }
   auto state = wire::decode_shard_state(*value);
-  if (!state) return damaged(state.error().message);
+  if (!state) return std::unexpected<std::string>(std::move(state.error().message));
   visitor.shard(*shard, std::move(*state));
   return {};
 }
@@ -149,6 +161,7 @@ Result<void> visit_entry(const RecoveryVisitor& visitor, std::string_view key,
 }  // namespace
 
 struct Store::Database {
+  std::filesystem::path folder;  // The node's, for messages.
   std::unique_ptr<rocksdb::DB> db;
   rocksdb::WriteBatch batch;  // Kept for its memory.
 };
@@ -164,9 +177,45 @@ Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& path) {
   const rocksdb::Status status = rocksdb::DB::Open(database_options(), path.string(), &opened);
   auto database = std::make_unique<Database>();
   database->db.reset(opened);
-  if (status.IsCorruption()) return damaged(status.ToString());
+  database->folder = path.parent_path();
+  if (status.IsCorruption()) return damaged(database->folder, status.ToString());
   if (!status.ok()) return cannot_open(path, status.ToString());
   return std::make_unique<Store>(std::move(database));
+}
+
+// RocksDB's name for what is the current state: written last when a database is made.
+bool Store::exists(const std::filesystem::path& path) {
+  std::error_code error;
+  return std::filesystem::exists(path / "CURRENT", error);
+}
+
+Result<std::optional<NodeId>> Store::identity() const {
+  std::string stored;
+  const rocksdb::Status status =
+      database_->db->Get(rocksdb::ReadOptions{}, slice(kIdentityKey), &stored);
+  if (status.IsNotFound()) return std::nullopt;
+  if (!status.ok()) return damaged(database_->folder, status.ToString());
+  const auto text = check_plain(kIdentityKey, stored);
+  const auto id = text ? parse_node_id(*text) : std::nullopt;
+  if (!id) return damaged(database_->folder, "the node's identity fails its checksum");
+  return *id;
+}
+
+Result<void> Store::set_identity(NodeId id) {
+  const std::string text = to_string(id);
+  rocksdb::WriteBatch batch;
+  rocksdb::Status status = put(batch, kIdentityKey, plain_checksum(kIdentityKey, text), text);
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  if (status.ok()) status = database_->db->Write(options, &batch);
+  if (!status.ok()) return cannot_write(status);
+  return {};
+}
+
+bool Store::empty() const {
+  const std::unique_ptr<rocksdb::Iterator> entry(database_->db->NewIterator({}));
+  entry->SeekToFirst();
+  return !entry->Valid() && entry->status().ok();
 }
 
 Result<void> Store::write(std::span<const std::vector<wire::Write>> batches) {
@@ -186,12 +235,7 @@ Result<void> Store::write(std::span<const std::vector<wire::Write>> batches) {
   rocksdb::WriteOptions options;
   options.sync = true;
   if (status.ok()) status = database_->db->Write(options, &batch);
-  if (!status.ok()) {
-    return fail(ErrorCode::io,
-                format("The store cannot write to its disk: {}. Nothing that was acknowledged is "
-                       "lost. Mend the disk or free space on it, then start this node again.",
-                       status.ToString()));
-  }
+  if (!status.ok()) return cannot_write(status);
   return {};
 }
 
@@ -218,9 +262,9 @@ Result<void> Store::recover(const RecoveryVisitor& visitor) const {
   const std::unique_ptr<rocksdb::Iterator> entry(database_->db->NewIterator(options));
   for (entry->SeekToFirst(); entry->Valid(); entry->Next()) {
     auto visited = visit_entry(visitor, view(entry->key()), view(entry->value()));
-    if (!visited) return visited;
+    if (!visited) return damaged(database_->folder, visited.error());
   }
-  if (!entry->status().ok()) return damaged(entry->status().ToString());
+  if (!entry->status().ok()) return damaged(database_->folder, entry->status().ToString());
   return {};
 }
 

@@ -37,8 +37,11 @@ class Store {
  public:
   struct Database;
   explicit Store(std::unique_ptr<Database> database);  // Made by open().
-  // Opens or creates the database below `path`. The folder's lock is the caller's affair.
+  // Opens or creates the database below `path`, a child of the data folder, whose lock is the
+  // caller's affair.
   static Result<std::unique_ptr<Store>> open(const std::filesystem::path& path);
+  // Whether there is a database to open.
+  static bool exists(const std::filesystem::path& path);
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
@@ -50,6 +53,11 @@ class Store {
 
   // Absent: there is no such record, or it does not match its checksum.
   std::optional<wire::Record> read(ShardId shard, const wire::RecordKey& key) const;
+
+  // The node whose promises these are. Absent: nobody's yet.
+  Result<std::optional<NodeId>> identity() const;
+  Result<void> set_identity(NodeId id);  // Durable when it returns.
+  bool empty() const;
 
   Result<void> recover(const RecoveryVisitor& visitor) const;
 

@@ -1,5 +1,8 @@
 #include "wire/codec_types.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include "task/record.hpp"
 
 namespace shoal::wire {
@@ -68,6 +71,9 @@ void put(schema::AttemptResult::Builder out, const AttemptResult& result) {
 }
 
 AttemptResult get(schema::AttemptResult::Reader in, Reading& reading) {
+  // Cut, not refused: the record or the report that holds it must stay readable.
+  std::string message = reading.string(in.getMessage());
+  message.resize(std::min(message.size(), kNameBytesMax));
   return {
       .reason = reading.enumerated(in.getReason(), EndReason::node_stopped),
       .exit_status = in.getExitStatus(),
@@ -78,7 +84,7 @@ AttemptResult get(schema::AttemptResult::Reader in, Reading& reading) {
       .memory_bytes_peak = in.getMemoryBytesPeak(),
       .output_bytes = {in.getOutBytes(), in.getErrBytes()},
       .output_capped = {in.getOutCapped(), in.getErrCapped()},
-      .message = reading.string(in.getMessage(), kNameBytesMax),
+      .message = std::move(message),
   };
 }
 

@@ -73,6 +73,57 @@ TEST_CASE("daemon: promises of an output without writes wait for those of earlie
   CHECK(order.settled());
 }
 
+TEST_CASE("daemon: a kill takes back a launch that waits, and reports its end") {
+  EffectOrder order;
+  order.on_output(output(1, true));
+  const std::uint64_t second = order.on_output(output(2, true)).sequence;
+  node::Output kills;
+  for (const std::uint64_t job : {1U, 3U, 4U}) {
+    kills.kills.push_back(
+        {.attempt = {.task = {JobId{job}, 0}, .number = 1}, .reason = EndReason::timed_out});
+  }
+  kills.launches.push_back({.attempt = {.task = {JobId{4}, 0}, .number = 1}, .spec = {}});
+  const Effects now = order.on_output(std::move(kills));
+  REQUIRE(now.kills.size() == 1);  // What runs already is the executor's to end.
+  CHECK(now.kills.front().attempt.task.job == JobId{3});
+  REQUIRE(now.ended.size() == 2);
+  CHECK(now.ended[0].attempt.task.job == JobId{1});
+  CHECK(now.ended[0].result.reason == EndReason::timed_out);
+  CHECK(now.ended[1].attempt.task.job == JobId{4});
+  const Effects later = order.on_durable(second);
+  REQUIRE(later.launches.size() == 1);
+  CHECK(later.launches.front().attempt.task.job == JobId{2});
+  CHECK(later.ended.empty());
+}
+
+TEST_CASE("daemon: a kill meets the launch of its own output when nothing waits") {
+  EffectOrder order;
+  node::Output both = output(1, false);
+  both.kills.push_back({.attempt = both.launches.front().attempt});
+  const Effects now = order.on_output(std::move(both));
+  CHECK(now.launches.empty());
+  CHECK(now.kills.empty());
+  CHECK(now.ended.size() == 1);
+}
+
+TEST_CASE("daemon: reads of the store wait for the writes before them") {
+  EffectOrder order;
+  node::Output first = output(1, true);
+  first.store_reads.push_back({.request = 1});
+  const Effects now = order.on_output(std::move(first));
+  CHECK(now.store_reads.empty());
+  node::Output second;
+  second.store_reads.push_back({.request = 2});
+  CHECK(order.on_output(std::move(second)).store_reads.empty());
+  CHECK_FALSE(order.settled());
+  const Effects later = order.on_durable(now.sequence);
+  REQUIRE(later.store_reads.size() == 2);
+  CHECK(later.store_reads[0].request == 1);
+  node::Output third;
+  third.store_reads.push_back({.request = 3});
+  CHECK(order.on_output(std::move(third)).store_reads.size() == 1);
+}
+
 TEST_CASE("daemon: one sync may release several outputs, in order") {
   EffectOrder order;
   order.on_output(output(1, true));

@@ -194,6 +194,7 @@ TEST_CASE("store: a damaged shard state or fact is refused") {
     REQUIRE_FALSE(found.result);
     CHECK(found.result.error().code == ErrorCode::refused);
     CHECK(found.result.error().message.find("joins as a new node") != std::string::npos);
+    CHECK(found.result.error().message.find(scratch.path().string()) != std::string::npos);
   }
 }
 
@@ -225,12 +226,16 @@ TEST_CASE("store: a folder keeps its identity") {
   {
     auto folder = DataFolder::open(scratch.path() / "deep" / "node");
     REQUIRE(folder);
-    first = folder->identity().value();
+    first = folder->open_store().value().id;
     CHECK(first);
   }
   auto folder = DataFolder::open(scratch.path() / "deep" / "node");
   REQUIRE(folder);
-  CHECK(folder->identity() == first);
+  CHECK(folder->open_store().value().id == first);
+  // Kept in two places: the file alone may be lost.
+  fs::remove(folder->path() / "node.id");
+  CHECK(folder->open_store().value().id == first);
+  CHECK(fs::exists(folder->path() / "node.id"));
 }
 
 TEST_CASE("store: a folder in use is refused and its user is named") {
@@ -248,10 +253,43 @@ TEST_CASE("store: a folder with a database but no identity, or a broken one, is 
   const Scratch scratch;
   const auto folder = DataFolder::open(scratch.path());
   REQUIRE(folder);
-  fs::create_directory(folder->database());
-  CHECK(folder->identity().error().code == ErrorCode::refused);
+  {
+    auto store = Store::open(folder->database());
+    REQUIRE(store);
+    REQUIRE(write(**store, {wire::PutMeta{"cluster", "a"}}));
+  }
+  CHECK(folder->open_store().error().code == ErrorCode::refused);
   std::ofstream(scratch.path() / "node.id") << "not an id\n";
-  CHECK(folder->identity().error().code == ErrorCode::refused);
+  CHECK(folder->open_store().error().code == ErrorCode::refused);
+}
+
+TEST_CASE("store: an identity is refused when its database is gone or another's") {
+  const Scratch scratch;
+  const auto folder = DataFolder::open(scratch.path() / "one");
+  const auto other = DataFolder::open(scratch.path() / "two");
+  REQUIRE(folder);
+  REQUIRE(other);
+  REQUIRE(folder->open_store());
+  REQUIRE(other->open_store());
+  fs::remove_all(folder->database());
+  const auto refused = folder->open_store();
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == ErrorCode::refused);
+  CHECK(refused.error().message.find(folder->path().string()) != std::string::npos);
+  CHECK(refused.error().message.find("new folder") != std::string::npos);
+  CHECK_FALSE(fs::exists(folder->database()));
+  fs::create_directory(folder->database());  // As an empty mount point is.
+  CHECK(folder->open_store().error().code == ErrorCode::refused);
+  fs::copy(other->database(), folder->database(), fs::copy_options::recursive);
+  CHECK(folder->open_store().error().code == ErrorCode::refused);
+}
+
+TEST_CASE("store: a first start that a crash cut short is one again") {
+  const Scratch scratch;
+  const auto folder = DataFolder::open(scratch.path());
+  REQUIRE(folder);
+  REQUIRE(Store::open(folder->database()));
+  CHECK(folder->open_store().value().id);
 }
 
 TEST_CASE("store: a path that cannot be a folder gives an error that says what to do") {
