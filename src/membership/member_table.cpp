@@ -25,14 +25,14 @@ bool newer(const wire::MemberRecord& a, const Member& b) {
 }
 
 const Member* MemberTable::find(NodeId node) const {
-  const auto found = members_.find(node);
-  return found == members_.end() ? nullptr : &found->second;
+  const auto found = index_.find(node);
+  return found == index_.end() ? nullptr : found->second;
 }
 
 MemberTable::Merge MemberTable::merge(TimePoint now, const wire::MemberRecord& record) {
   const auto since = now - std::chrono::seconds(record.gone_seconds);
-  const auto found = members_.find(record.node);
-  if (found == members_.end()) {
+  const auto found = index_.find(record.node);
+  if (found == index_.end()) {
     if (!record.info) return Merge::stale;
     const Member member{.node = record.node,
                         .state = record.state,
@@ -42,10 +42,12 @@ MemberTable::Merge MemberTable::merge(TimePoint now, const wire::MemberRecord& r
                         .changed_at = since,
                         .load = {},
                         .load_at = {}};
-    count(members_.emplace(record.node, member).first->second, true);
+    Member& added = members_.emplace(record.node, member).first->second;
+    index_.emplace(record.node, &added);
+    count(added, true);
     return Merge::added;
   }
-  Member& member = found->second;
+  Member& member = *found->second;
   if (!newer(record, member)) {
     const bool same = record.incarnation == member.incarnation && record.state == member.state;
     return same ? Merge::same : Merge::stale;
@@ -63,17 +65,22 @@ MemberTable::Merge MemberTable::merge(TimePoint now, const wire::MemberRecord& r
 }
 
 void MemberTable::note_load(TimePoint now, NodeId node, const wire::Load& load) {
-  const auto found = members_.find(node);
-  if (found == members_.end()) return;
-  found->second.load = load;
-  found->second.load_at = now;
+  const auto found = index_.find(node);
+  if (found == index_.end()) return;
+  found->second->load = load;
+  found->second->load_at = now;
 }
 
 void MemberTable::erase(NodeId node) {
   const auto found = members_.find(node);
   if (found == members_.end()) return;
   count(found->second, false);
+  index_.erase(node);
   members_.erase(found);
+}
+
+std::size_t MemberTable::Hash::operator()(NodeId node) const {
+  return static_cast<std::size_t>(mix64(node.high ^ mix64(node.low)));
 }
 
 std::uint32_t MemberTable::bucket_of(NodeId node) {

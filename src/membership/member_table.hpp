@@ -13,6 +13,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <unordered_map>
 #include <vector>
 
 #include "base/time.hpp"
@@ -45,6 +46,12 @@ class MemberTable {
   using Digest = std::array<std::uint64_t, kDigestBuckets>;
   enum class Merge : std::uint8_t { added, changed, same, stale };
 
+  MemberTable() = default;
+  MemberTable(const MemberTable&) = delete;  // The index points into the table.
+  MemberTable& operator=(const MemberTable&) = delete;
+  MemberTable(MemberTable&&) = default;
+  MemberTable& operator=(MemberTable&&) = default;
+
   const Member* find(NodeId node) const;
   const std::map<NodeId, Member>& members() const { return members_; }
 
@@ -69,7 +76,12 @@ class MemberTable {
  private:
   void count(const Member& member, bool add);
 
+  struct Hash {
+    std::size_t operator()(NodeId node) const;
+  };
+
   std::map<NodeId, Member> members_;
+  std::unordered_map<NodeId, Member*, Hash> index_;  // Of members_, to find one; never walked.
   Digest digest_{};
   std::size_t present_count_ = 0;
   std::size_t alive_count_ = 0;

@@ -205,6 +205,12 @@ void Founding::on_offer(Now, NodeId from, const wire::FoundingOffer& offer) {
 }
 
 void Founding::on_word(Now now, NodeId from, const wire::FoundingWord& word) {
+  if (word.given && !offer_ && cluster_ != word.cluster) {
+    // An offer that this node let go, by a restart or because its withdrawal was lost on the way.
+    // Its number is spent on disk, so it is never counted again.
+    promise(from, wire::FoundingWithdraw{word.number, word.cluster});
+    return;
+  }
   if (!offer_ || word.number != offer_->number || word.cluster != offer_->cluster || record_)
     return;
   if (!word.given) return;  // The time-out withdraws.
@@ -339,6 +345,11 @@ void Founding::on_time(Now now) {
       say_waiting(now, format("joining through node {}", short_text(joining_)));
     }
     return;
+  }
+  if (word_ && !offer_) {
+    // The founder counts it again, or frees this node if it does not stand behind its offer.
+    promise(word_->founder,
+            wire::FoundingWord{.number = word_->number, .cluster = word_->cluster, .given = true});
   }
   if (offer_) {
     if (now.steady - offered_at_ < kOfferTimeout) return;

@@ -166,6 +166,10 @@ std::vector<HeldTask> Node::Inspection::tasks() const {
       const task::RecordName name = record_name(key);
       if (name.kind != task::RecordKind::element && name.kind != task::RecordKind::job) return;
       const TaskId id{name.job, name.index};
+      // An array's element 0 stands beside its job's record and is met under its own key.
+      const bool array = name.kind == task::RecordKind::job &&
+                         !parts.store.committed_job(shard, name.job).job.single;
+      if (array) return;
       const auto shown = parts.store.committed(shard, id);
       if (shown.presence != TaskStore::Presence::present) return;
       held.push_back({id, shown.task.state, shown.task.attempt, shown.task.node});

@@ -1,6 +1,7 @@
 #include "node/parts.hpp"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 #include <variant>
 
@@ -186,12 +187,9 @@ void Node::Parts::settle(Now at) {
 void Node::Parts::spread_table(Now at) {
   if (at.steady < next_table || !founding.serving()) return;
   next_table = at.steady + kTableInterval;
-  std::vector<NodeId> alive;
-  for (const auto& [node, member] : membership->members()) {
-    if (node != context.self() && member.state == wire::MemberState::alive) alive.push_back(node);
-  }
-  if (alive.empty()) return;
-  context.send(alive[context.random.below(alive.size())], table.digest());
+  const std::span<const NodeId> peers = membership->peers();
+  if (peers.empty()) return;
+  context.send(peers[context.random.below(peers.size())], table.digest());
 }
 
 void Node::Parts::remember_members(Now at) {

@@ -22,9 +22,8 @@ std::optional<Deferred> Disk::add(std::vector<wire::Write> writes, Deferred defe
 }
 
 bool Deferred::take_back(const AttemptId& attempt) {
-  return std::erase_if(launches, [&](const task::Launch& launch) {
-           return launch.attempt == attempt;
-         }) > 0;
+  return std::erase_if(launches,
+                       [&](const task::Launch& launch) { return launch.attempt == attempt; }) > 0;
 }
 
 bool Disk::take_back(const AttemptId& attempt) {

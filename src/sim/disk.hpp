@@ -66,6 +66,7 @@ class Disk {
 
   std::size_t record_count() const { return records_.size(); }
   std::uint64_t syncs() const { return syncs_; }
+  bool syncing() const { return !syncing_.empty(); }
 
  private:
   struct Batch {

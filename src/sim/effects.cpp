@@ -252,7 +252,8 @@ void Simulator::send(NodeIndex from, node::Envelope envelope) {
   }
   ++figures_.datagrams;
   if (!to) return;
-  const node::Source source{sender.config.id, sender.node->cluster(), sender.config.address};
+  const node::Source source{sender.config.id, sender.node->cluster(), sender.config.address,
+                            node::Channel::datagram};
   const Network::Arrivals arrivals = network_.datagram(now_, from, *to);
   for (std::uint32_t copy = 1; copy < arrivals.count; ++copy) {
     events_.push(arrivals.at[copy], Delivery{*to, 0, true, {source, envelope.message}});

@@ -49,7 +49,8 @@ std::string JobClient::progress() const {
 
 void JobClient::connect() {
   if (finished()) return;
-  const auto gateway = static_cast<NodeIndex>(random_.below(world_.node_count()));
+  const auto any = static_cast<NodeIndex>(random_.below(world_.node_count()));
+  const NodeIndex gateway = std::exchange(plan_.gateway, std::nullopt).value_or(any);
   const std::uint64_t epoch = ++epoch_;
   session_ = world_.connect(
       gateway,

@@ -20,7 +20,8 @@ struct JobPlan {
   TaskSpec spec;
   std::uint32_t count = 1;
   bool single = false;
-  Duration cancel_after{};  // Zero: not cancelled.
+  Duration cancel_after{};             // Zero: not cancelled.
+  std::optional<NodeIndex> gateway{};  // Its first; absent: any.
 };
 
 struct JobHooks {
@@ -39,6 +40,7 @@ class JobClient {
   bool finished() const { return step_ == Step::finished; }
   const JobPlan& plan() const { return plan_; }
   std::uint32_t retries() const { return retries_; }
+  std::uint32_t acknowledged() const { return added_; }
   std::string progress() const;  // For people: what it waits for.
 
  private:

@@ -81,22 +81,45 @@ bool Scenario::found(Duration deadline) {
   return await_agreement(deadline) && await_serving(until - world_.now());
 }
 
-Workload& Scenario::add_workload(const WorkloadOptions& options) {
+JobHooks Scenario::job_hooks() {
   JobHooks hooks;
   hooks.acknowledged = [this](const TaskId& task) { monitor_.outcomes().acknowledged(task); };
   hooks.shown = [this](JobId job, const TaskStatus& status) {
     monitor_.outcomes().shown(world_.now(), job, status);
   };
   hooks.trouble = [this](std::string text) { monitor_.add_violation(std::move(text)); };
+  return hooks;
+}
+
+JobClient& Scenario::submit(JobPlan plan) {
+  if (!submit_hooks_.finished) {
+    submit_hooks_ = job_hooks();
+    submit_hooks_.finished = [] {};
+  }
+  Random& random = world_.random();
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(world_.wall());
+  if (!plan.job) plan.job = JobId::mint(seconds, Retention::week, random.next());
+  if (plan.nonce == Nonce{}) plan.nonce = {random.next(), random.next()};
+  if (plan.name.empty()) plan.name = format("by-hand-{}", submitted_.size() + 1);
+  submitted_.push_back(
+      std::make_unique<JobClient>(world_, submit_hooks_, std::move(plan), random.next()));
+  submitted_.back()->begin();
+  return *submitted_.back();
+}
+
+Workload& Scenario::add_workload(const WorkloadOptions& options) {
   const std::uint64_t seed = world_.random().next();
-  workloads_.push_back(std::make_unique<Workload>(world_, options, std::move(hooks), seed));
+  workloads_.push_back(std::make_unique<Workload>(world_, options, job_hooks(), seed));
   workloads_.back()->begin();
   return *workloads_.back();
 }
 
 bool Scenario::await_workload(Duration deadline) {
   return world_.run_until(
-      [this] { return std::ranges::all_of(workloads_, [](auto& each) { return each->done(); }); },
+      [this] {
+        return std::ranges::all_of(workloads_, [](auto& each) { return each->done(); }) &&
+               std::ranges::all_of(submitted_, [](auto& each) { return each->finished(); });
+      },
       deadline);
 }
 
@@ -119,21 +142,33 @@ void Scenario::settle(Duration deadline) {
   monitor_.set_faults(false);
   if (!await_agreement(until - world_.now())) {
     monitor_.add_violation("views do not agree after healing: " +
-                           monitor_.disagreement().value_or("now they do"));
+                           monitor_.disagreement().value_or("now they do") + describe());
     return;
   }
   if (!await_serving(until - world_.now())) {
-    monitor_.add_violation("not every node serves, or not each shard has one owner, after healing");
+    monitor_.add_violation("not every node serves, or not each shard has one owner, after healing" +
+                           describe());
     return;
   }
   if (!await_workload(until - world_.now())) {
     std::string text = "the workload is not done after healing: ";
     for (const auto& workload : workloads_) text += workload->progress();
+    for (const auto& job : submitted_) {
+      if (!job->finished()) text += "; " + job->progress();
+    }
     monitor_.add_violation(std::move(text));
   }
   const bool ended =
       world_.run_until([this] { return monitor_.all_ended(); }, until - world_.now(), 500ms);
   monitor_.check_held(ended || world_.now() >= until);
+}
+
+std::string Scenario::describe() const {
+  std::string text;
+  for (NodeIndex index = 0; index < world_.node_count(); ++index) {
+    text += "\n    " + world_.describe(index);
+  }
+  return text;
 }
 
 std::string Scenario::verdict() const {
@@ -191,7 +226,8 @@ Result<RunReport> run(const RunOptions& options) {
   } else {
     scenario.monitor().add_violation(
         "the cluster does not come up: " +
-        scenario.monitor().disagreement().value_or("shards without one owner"));
+        scenario.monitor().disagreement().value_or("shards without one owner") +
+        scenario.describe());
   }
   report.good = scenario.good();
   report.violations = scenario.monitor().violations().kept();

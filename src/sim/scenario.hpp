@@ -47,7 +47,9 @@ class Scenario {
   bool found(Duration deadline = std::chrono::seconds(60));
 
   Workload& add_workload(const WorkloadOptions& options);
-  bool await_workload(Duration deadline);
+  // One job by hand; ids are minted where the plan has none. Its fate counts as the workload's do.
+  JobClient& submit(JobPlan plan);
+  bool await_workload(Duration deadline);  // And the jobs by hand.
   Faults& add_faults(const FaultOptions& options);
 
   // The end of a run: heals, waits for agreement, owners and the workload, and checks that every
@@ -57,6 +59,8 @@ class Scenario {
   bool good() const { return monitor_.violations().empty(); }
   // The first violations, and the seed. Empty when good.
   std::string verdict() const;
+  // A line for each node, each after a line break.
+  std::string describe() const;
 
   // Nodes that `viewer` takes for alive, itself included.
   std::size_t alive_seen_by(NodeIndex viewer);
@@ -64,12 +68,15 @@ class Scenario {
 
  private:
   bool whole();
+  JobHooks job_hooks();
   Duration pace() const;  // How often to look at all nodes: a look costs nodes squared.
 
   ClusterOptions options_;
   Simulator world_;
   Monitor monitor_;
   std::vector<std::unique_ptr<Workload>> workloads_;
+  JobHooks submit_hooks_;
+  std::vector<std::unique_ptr<JobClient>> submitted_;
   std::vector<std::unique_ptr<Faults>> faults_;
 };
 

@@ -21,6 +21,12 @@ Address address_of(NodeIndex index) {
               static_cast<std::uint8_t>(index), 7461);
 }
 
+const char* text_of(wire::MemberState state) {
+  static constexpr const char* kTexts[] = {"alive", "suspect", "dead", "left"};
+  const auto number = static_cast<std::size_t>(state);
+  return number < std::size(kTexts) ? kTexts[number] : "?";
+}
+
 }  // namespace
 
 Simulator::Simulator(const WorldOptions& options)
@@ -76,8 +82,10 @@ void Simulator::start(NodeIndex index) {
         [seeds = std::move(seeds)](node::Node& node, Now now) { node.on_seeds(now, seeds); });
 }
 
+// The process is gone, by a crash or after a stop; either may leave a sync under way.
 void Simulator::go_down(NodeIndex index) {
   Host& ending = host(index);
+  ending.disk.crash(random_);
   ending.node.reset();
   ending.inbox.clear();
   ending.drain_due = false;
@@ -86,6 +94,7 @@ void Simulator::go_down(NodeIndex index) {
   for (const AttemptId& attempt : ending.processes.clear()) {
     if (hooks_.process_ended) hooks_.process_ended(index, attempt);
   }
+  if (hooks_.processes_resumed) hooks_.processes_resumed(index);  // Nothing is suspended there now.
   for (auto& [peer, at, flights] : network_.close_all(now_, index)) {
     const std::uint32_t boot = host(peer).boot;
     for (auto& [arrives, flight] : flights) {
@@ -107,7 +116,6 @@ void Simulator::crash(NodeIndex index) {
   if (crashing.node == nullptr) return;
   trace_.add(now_, index, TraceKind::crashed);
   ++figures_.crashes;
-  crashing.disk.crash(random_);
   go_down(index);
 }
 
@@ -242,6 +250,30 @@ bool Simulator::run_until(const std::function<bool()>& done, Duration deadline, 
     run_until(std::min(until, now_ + every));
   }
   return true;
+}
+
+std::string Simulator::describe(NodeIndex index) const {
+  const Host& shown = host(index);
+  std::string text = format("{} (boot {})", shown.config.name, shown.boot);
+  if (shown.node == nullptr) return text + ": down";
+  text += shown.paused ? ": paused" : ": up";
+  text += shown.node->serving() ? ", serves" : ", does not serve";
+  if (shown.slow_factor != 1) text += format(", slow by {}", shown.slow_factor);
+  if (shown.disk.syncing()) text += ", a sync is under way";
+  if (!shown.inbox.empty()) text += format(", {} inputs wait", shown.inbox.size());
+  if (shown.wake_wanted == kNever) {
+    text += ", wants no wake";
+  } else {
+    text += format(", wakes in {} ms", (shown.wake_wanted - now_) / 1ms);
+  }
+  text += ", sees";
+  for (const auto& [id, state] : shown.node->inspect().members) {
+    const auto known = by_id_.find(id);
+    const std::string name =
+        known == by_id_.end() ? short_text(id) : host(known->second).config.name;
+    text += format(" {}:{}", name, text_of(state));
+  }
+  return text;
 }
 
 void Simulator::set_filter(std::function<bool(NodeIndex, const node::Envelope&)> drops) {

@@ -120,6 +120,8 @@ class Simulator {
   void set_hooks(WorldHooks hooks) { hooks_ = std::move(hooks); }
   // Messages for which it returns true vanish: a mutation, for the checkers' own tests.
   void set_filter(std::function<bool(NodeIndex from, const node::Envelope&)> drops);
+  // What the node and its host are at, and whom it sees: one line for people.
+  std::string describe(NodeIndex index) const;
   const Trace& trace() const { return trace_; }
   const WorldFigures& figures() const { return figures_; }
   Random& random() { return random_; }
@@ -206,6 +208,8 @@ class Simulator {
   void go_down(NodeIndex index);
   void close_connections(NodeIndex index);
   void launch(NodeIndex index, const task::Launch& launch);
+  void kill(NodeIndex index, const task::Kill& each, Deferred& deferred);
+  void read_store(NodeIndex index, const node::StoreRead& read);
 
   void on(std::monostate) {}
   void on(Delivery delivery);

@@ -107,7 +107,7 @@ TEST_CASE("client: an id that somebody else has is minted anew") {
     return true;
   };
   Client client(f.context, quick({node->address()}));
-  const auto submitted = f.run(client.submit({.name = "one"}));
+  const auto submitted = f.run(client.submit({.name = "one", .spec = {.argv = {"true"}}}));
   REQUIRE(submitted);
   REQUIRE(asked.size() == 2);
   CHECK(asked[0] != asked[1]);
@@ -115,7 +115,8 @@ TEST_CASE("client: an id that somebody else has is minted anew") {
 
   // A resumed submission has its id for good.
   asked.clear();
-  const Submission resumed{.name = "one", .id = submitted->id, .nonce = Nonce{1, 2}};
+  const Submission resumed{
+      .name = "one", .spec = {.argv = {"true"}}, .id = submitted->id, .nonce = Nonce{1, 2}};
   const auto refused = f.run(client.submit(resumed));
   REQUIRE(!refused);
   CHECK(refused.error().code == ErrorCode::conflict);
@@ -230,7 +231,7 @@ TEST_CASE("client: an answer of unavailable is asked for again until there is on
     return true;
   };
   Client client(f.context, quick({node->address()}));
-  const auto submitted = f.run(client.submit({.name = "one"}));
+  const auto submitted = f.run(client.submit({.name = "one", .spec = {.argv = {"true"}}}));
   CHECK(submitted.has_value());
 }
 
@@ -291,6 +292,24 @@ TEST_CASE("client: an array that stops half way says how much is in and how to g
   REQUIRE(whole);
   CHECK(f.world.jobs.begin()->second.elements.size() == 4096);
   CHECK(f.world.jobs.begin()->second.closed);
+}
+
+TEST_CASE("client: a description or name beyond its limit is refused before it is sent") {
+  Fixture f;
+  const auto node = FakeNode::start(f.context, f.world);
+  Client client(f.context, quick({node->address()}));
+  Submission named = array_of(1);
+  named.name = std::string(4097, 'n');
+  const auto long_name = f.run(client.submit(named));
+  REQUIRE_FALSE(long_name);
+  CHECK(long_name.error().code == ErrorCode::bad_input);
+  CHECK(long_name.error().message.find("name") != std::string::npos);
+  Submission large = array_of(1);
+  large.spec.argv = {"echo", std::string(kSpecBytesMax, 'x')};
+  const auto refused = f.run(client.submit(large));
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == ErrorCode::bad_input);
+  CHECK(f.world.jobs.empty());
 }
 
 TEST_CASE("client: a prefix that fits several jobs names them") {

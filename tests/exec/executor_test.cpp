@@ -45,6 +45,14 @@ TEST_CASE("executor: a command that does not exist is not found, 127") {
   }
 }
 
+TEST_CASE("executor: a message stays a sentence, however long the command's name") {
+  NodeSide node;
+  const auto ended = node.run({.argv = {std::string(100'000, 'x')}});
+  CHECK(ended.result.exit_status != 0);
+  CHECK_FALSE(ended.result.message.empty());
+  CHECK(ended.result.message.size() <= 1024);
+}
+
 TEST_CASE("executor: a file that is no program is not executable, 126") {
   NodeSide node;
   const std::string plain = node.folder + "/plain";

@@ -229,6 +229,50 @@ TEST_CASE("membership: push-pull sends only the buckets that differ") {
                             [](const wire::MemberRecord& item) { return item.node == node(7); }));
 }
 
+TEST_CASE("membership: a table too long for one message comes in parts, the question in the last") {
+  Alone one(1);
+  std::vector<wire::MemberRecord> many;
+  for (std::uint64_t i = 2; i <= 5000; ++i) {
+    many.push_back(record(i, MemberState::alive, 0));
+    many.back().info->name.assign(wire::kNodeNameBytesMax, 'n');
+    many.back().info->zone.assign(wire::kNodeNameBytesMax, 'z');
+  }
+  // A newcomer is told in parts as well, and has nothing to tell the others but of itself and of
+  // whom it heard.
+  one.membership.join(one.now, std::array{address(2)});
+  const std::span all(many);
+  for (std::size_t begin = 0; begin < all.size(); begin += 1000) {
+    const auto part = all.subspan(begin, std::min<std::size_t>(1000, all.size() - begin));
+    CHECK_FALSE(one.membership.joined());
+    one.membership.on_message(one.now, from(2, Channel::stream),
+                              wire::MemberTable{.records = {part.begin(), part.end()},
+                                                .bucket_mask = ~std::uint64_t{0},
+                                                .join = begin + part.size() == all.size()});
+  }
+  CHECK(one.membership.joined());
+  CHECK(one.membership.members().size() == 5000);
+  one.membership.take_output();
+
+  one.membership.on_message(
+      one.now, from(3, Channel::stream),
+      wire::MemberTable{.bucket_mask = ~std::uint64_t{0}, .join = true, .reply = true});
+  const auto parts = sent<wire::MemberTable>(one.membership.take_output());
+  REQUIRE(parts.size() > 4);
+  std::set<NodeId> told;
+  for (const wire::MemberTable& part : parts) {
+    std::size_t bytes = 0;
+    for (const auto& item : part.records) bytes += record_bytes(item);
+    CHECK(bytes <= 256 * 1024);
+    CHECK(part.join == (&part == &parts.back()));
+    CHECK_FALSE(part.reply);
+    for (const auto& item : part.records) told.insert(item.node);
+  }
+  CHECK(told.size() == 5000);
+  for (const auto& [envelope, gossip] : one.run<wire::Gossip>(1s)) {
+    for (const auto& news : gossip.news) CHECK((news.node == node(1) || news.node == node(2)));
+  }
+}
+
 TEST_CASE("membership: the dead are dialled, and forgotten after their time") {
   Alone one(5);
   one.hear(2, record(3, MemberState::dead, 0, 4));

@@ -124,10 +124,12 @@ TEST_CASE("net: messages arrive on streams in order, and as datagrams") {
   CHECK(b.origins.front().node == a.id);
   CHECK(b.origins.front().cluster == kCluster);
   CHECK(b.origins.front().address == a.address());
+  CHECK_FALSE(b.origins.front().datagram);
   CHECK(b.local == b.address());
   a.send(b, {5}, Channel::datagram);
   CHECK(run_until(context, [&] { return b.heard.size() == 5; }));
   CHECK(b.origins.back().address == a.address());
+  CHECK(b.origins.back().datagram);
   // The answer takes the stream that the other side dialled.
   b.send(a, {6});
   CHECK(run_until(context, [&] { return a.heard.size() == 1; }));
@@ -260,6 +262,84 @@ TEST_CASE("net: connections that have not greeted are limited") {
   for (int i = 0; i < 5; ++i) sockets.push_back(connect(context, a.address()));
   CHECK(run_until(context, [&] { return a.transport->stats().refused_connections == 3; }));
   CHECK(a.transport->stats().connections == 2);
+}
+
+TEST_CASE("net: connections that others open are limited") {
+  asio::io_context context;
+  Limits limits = short_limits();
+  limits.accepted_max = 2;
+  limits.handshake = 10s;
+  TestNode a(context, 1, limits);
+  TestNode b(context, 2);
+  std::vector<tcp::socket> sockets;
+  for (int i = 0; i < 5; ++i) sockets.push_back(connect(context, a.address()));
+  CHECK(run_until(context, [&] { return a.transport->stats().refused_connections == 3; }));
+  a.send(b, {1});  // It dials all the same.
+  CHECK(run_until(context, [&] { return b.heard.size() == 1; }));
+}
+
+TEST_CASE("net: what waits for a dial that hangs leaves on a stream that the peer opens") {
+  asio::io_context context;
+  TestNode a(context, 1);
+  TestNode b(context, 2);
+  // A full backlog: further connections are neither taken nor refused.
+  tcp::acceptor full(context, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+  full.listen(0);
+  const Address hanging = ipv4(127, 0, 0, 1, full.local_endpoint().port());
+  std::vector<tcp::socket> fillers;
+  for (int i = 0; i < 3; ++i) {
+    fillers.emplace_back(context);
+    fillers.back().async_connect(full.local_endpoint(), [](std::error_code) {});
+  }
+  context.run_for(20ms);
+  const std::vector<wire::Message> waiting{gossip(1), gossip(2)};
+  a.transport->send(b.id, hanging, Channel::stream, waiting);
+  context.run_for(20ms);
+  b.send(a, {7});
+  CHECK(run_until(context, [&] { return b.heard.size() == 2; }));
+  a.send(b, {3});
+  CHECK(run_until(context, [&] { return b.heard == std::vector<std::uint64_t>{1, 2, 3}; }));
+  // The dial's end, by its deadline, is nobody's loss.
+  CHECK(run_until(context, [&] { return a.transport->stats().connections == 1; }));
+  CHECK(a.closed_peers.empty());
+}
+
+TEST_CASE("net: a quiet stream gives way to one that the peer dials anew, a busy one does not") {
+  asio::io_context context;
+  Limits limits = short_limits();
+  limits.quiet = 100ms;
+  TestNode a(context, 1, limits);
+  constexpr NodeId kPeer{9, 9};
+  const Address nowhere = ipv4(127, 0, 0, 1, 1);
+  const auto dial = [&] {
+    tcp::socket socket = connect(context, a.address());
+    asio::write(socket, asio::buffer(hello_bytes(false, kPeer)));
+    context.run_for(20ms);
+    socket.non_blocking(true);
+    return socket;
+  };
+  // How many bytes came since the last call.
+  const auto received = [&](tcp::socket& socket) {
+    context.run_for(20ms);
+    std::string buffer(4096, '\0');
+    std::error_code error;
+    return socket.read_some(asio::buffer(buffer), error);
+  };
+  tcp::socket first = dial();
+  CHECK(received(first) > 0);  // The greeting.
+  tcp::socket second = dial();
+  CHECK(received(second) > 0);
+  const std::vector<wire::Message> message{gossip(1)};
+  a.transport->send(kPeer, nowhere, Channel::stream, message);
+  CHECK(received(first) > 0);
+  CHECK(received(second) == 0);
+  context.run_for(150ms);
+  tcp::socket third = dial();
+  CHECK(received(third) > 0);
+  a.transport->send(kPeer, nowhere, Channel::stream, message);
+  CHECK(received(third) > 0);
+  CHECK(received(first) == 0);
+  CHECK(a.closed_peers.empty());
 }
 
 TEST_CASE("net: a client's requests arrive and its replies leave") {

@@ -194,4 +194,30 @@ TEST_CASE("log: another gateway reads this node's files") {
   CHECK(data.piece.bytes == "x");
 }
 
+TEST_CASE("log: a node with too many reads says so, and is asked again") {
+  LogWorld busy;
+  for (std::uint64_t i = 0; i <= kReadsMax; ++i) {
+    busy.gateway.on_read_output(busy.now, busy.id(3),
+                                {{.request = 100 + i, .attempt = {kTask, 1}}});
+  }
+  busy.settle();
+  const auto answers = busy.messages<wire::OutputData>();
+  REQUIRE(answers.size() == 1);
+  wire::OutputData answer = answers[0].second;
+  CHECK(answer.piece.request == 100 + kReadsMax);
+
+  LogWorld world;
+  world.open({.task = kTask}, task_at(TaskState::succeeded, 1, 3, 5));
+  const auto reads = world.messages<wire::ReadOutput>();
+  REQUIRE(reads.size() == 1);
+  answer.piece.request = reads[0].second.read.request;
+  world.gateway.on_output_data(world.now, world.id(3), answer);
+  world.settle();
+  CHECK(world.heard.empty());
+  world.pass(100ms);
+  world.piece("shoal", true);
+  CHECK(world.data(0).bytes == "shoal");
+  CHECK(world.heard.back().last);
+}
+
 }  // namespace shoal::node

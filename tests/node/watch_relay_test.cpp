@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <map>
+#include <set>
+#include <vector>
 
 #include "gateway_world.hpp"
 #include "task/record_key.hpp"
@@ -178,6 +180,60 @@ TEST_CASE("watch: a client that lost interest leaves nothing behind") {
   world.pass(10s);
   CHECK(world.asked<wire::WatchShard>().empty());
   CHECK(world.asked<wire::GetJob>().empty());
+}
+
+TEST_CASE("watch: at most 16 snapshots are on their way at once, and all come in turn") {
+  WatchWorld world;
+  constexpr std::uint32_t kMany = 64;
+  world.context.shard_count = kMany;
+  world.table = shard::ShardTable(kMany);
+  for (std::uint32_t shard = 0; shard < kMany; ++shard) {
+    world.set_owner(ShardId{shard}, 2, world.id(2));
+  }
+  const std::uint32_t tasks = 200 * task::kRunLength;
+  world.client(1, wire::WatchJob{.job = kJob, .tasks = true});
+  world.answer_all<wire::GetJob>(wire::JobReply{.status = status(JobState::closed, 0, tasks)});
+  std::set<ShardId> subscribed;
+  std::vector<ShardId> coming;
+  std::uint64_t watch = 0;
+  const auto take = [&] {
+    for (const auto& one : world.asked<wire::WatchShard>()) {
+      watch = std::get<wire::WatchShard>(one.request.body).watch;
+      CHECK(subscribed.insert(one.request.shard).second);
+      coming.push_back(one.request.shard);
+      world.answer(one, wire::Done{});
+    }
+  };
+  take();
+  CHECK(coming.size() == kSnapshotsMax);
+  CHECK(subscribed.contains(task::shard_of(kJob, kMany)));  // The job's own comes first.
+  while (!coming.empty()) {
+    world.events({.watch = watch, .shard = coming.back(), .snapshot_end = true});
+    coming.pop_back();
+    take();
+    CHECK(coming.size() <= kSnapshotsMax);
+  }
+  CHECK(subscribed.size() > 50);  // All that hold runs of the job: nearly all of 64.
+}
+
+TEST_CASE("watch: a snapshot that stops coming is asked for anew") {
+  WatchWorld world;
+  const std::uint64_t watch = world.open({.job = kJob, .tasks = true});
+  const ShardId told = task::shard_of(kJob, GatewayWorld::kShards);
+  world.events({.watch = watch, .shard = told, .snapshot_end = true});
+  std::size_t stops = 0;
+  for (int i = 0; i < 60; ++i) {
+    world.pass(100ms);
+    for (const auto& one : world.asked<wire::WatchShard>()) {
+      if (std::get<wire::WatchShard>(one.request.body).stop) {
+        CHECK(one.request.shard != told);
+        ++stops;
+      } else {
+        world.answer(one, wire::Done{});
+      }
+    }
+  }
+  CHECK(stops == 1);
 }
 
 }  // namespace shoal::node

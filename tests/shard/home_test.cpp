@@ -134,6 +134,13 @@ TEST_CASE("home: a bad copy abstains until it is written again, and not by somet
   CHECK(home.value() == "five");
 }
 
+TEST_CASE("home: a bad copy gives way to whatever a later owner writes (C5)") {
+  Home home;
+  home.replica.restore({key_of(0), {ballot(9, 2), 99}, ""}, true);  // As the spoilt disk says.
+  CHECK(home.take(write(ballot(2, 1), 3, "three"))->exceptions.empty());
+  CHECK(home.value() == "three");
+}
+
 TEST_CASE("home: a long digest comes in pages (B1)") {
   Home home;
   for (std::uint64_t i = 0; i < kDigestPageEntries + 1; ++i) {

@@ -46,6 +46,52 @@ TEST_CASE("takeover: nobody else is prepared before the own disk has the promise
   CHECK(count_to<wire::Prepare>(world, 2) == 1);
 }
 
+TEST_CASE("takeover: prepares are repeated at growing intervals (C2)") {
+  World world(3, 1, {}, 1);
+  world.take_over(0);
+  world.sync(0);
+  world.net.clear();
+  pass(world, seconds(10), 0);
+  CHECK(count_to<wire::Prepare>(world, 1) >= 6);  // After 0.25, 0.75, 1.75 and 3.75 s, then 2 s.
+  CHECK(count_to<wire::Prepare>(world, 1) <= 8);
+}
+
+TEST_CASE("takeover: a home whose digest is on its way is not prepared again (C2)") {
+  const ShardsConfig settings;
+  const wire::Ballot ballot{.round = 1, .node = node_id(0)};
+  const wire::ShardConfig config{.id = {}, .home = {node_id(0), node_id(1), node_id(2)}};
+  Replica replica(kShard);
+  Effects effects;
+  Candidate candidate(node_id(0), kShard, ballot, config, settings);
+  const auto prepares_to = [&](std::size_t node) {
+    Output output;
+    effects.outbox.drain(output);
+    return std::ranges::count_if(output.messages, [&](const Outgoing& out) {
+      return out.to == node_id(node) && std::holds_alternative<wire::Prepare>(out.message);
+    });
+  };
+  wire::PromiseItem page{.shard = kShard, .ballot = ballot, .config = config, .page_count = 1};
+  TimePoint now{};
+  replica.found(config, effects.output.writes);
+  candidate.on_promise(now, node_id(0), page, replica, effects);
+  CHECK(prepares_to(1) == 1);
+  page.page_count = 100;
+  for (; page.page < 50; ++page.page) {
+    now += milliseconds(100);
+    candidate.on_promise(now, node_id(1), page, replica, effects);
+    candidate.on_time(now, replica, effects);
+    CHECK(prepares_to(1) == 0);
+  }
+  std::ptrdiff_t repeats = 0;  // The rest does not come: it is asked for again.
+  for (int i = 0; i < 50; ++i) {
+    now += milliseconds(100);
+    candidate.on_time(now, replica, effects);
+    repeats += prepares_to(1);
+  }
+  CHECK(repeats >= 1);
+  CHECK(repeats <= 3);
+}
+
 TEST_CASE("takeover: one other promise is enough of three, none is not (C3)") {
   World world(3, 1, {}, 1);
   world.take_over(0);
@@ -313,6 +359,62 @@ TEST_CASE("owner: an answer that comes after the time-out still counts") {
   world.sync(1);
   for (Packet& packet : std::exchange(world.net, {})) world.deliver(std::move(packet));
   CHECK(world.committed(0, 0) == 1);
+}
+
+TEST_CASE("owner: a full window whose first writes were lost opens again") {
+  World world = owned();
+  for (std::size_t i = 0; i < kOutstandingMax; ++i) world.change(0, 0);
+  std::size_t seen = 0;
+  for (Packet& packet : std::exchange(world.net, {})) {
+    if (packet.to == 2 && ++seen <= 4) continue;  // Lost; all others arrive and are answered.
+    world.deliver(std::move(packet));
+  }
+  for (std::size_t node = 0; node < 3; ++node) world.sync(node);
+  for (Packet& packet : std::exchange(world.net, {})) world.deliver(std::move(packet));
+  for (int i = 0; i < 3; ++i) {
+    pass(world, seconds(1), 0);
+    world.settle();
+  }
+  world.change(0, 0);
+  CHECK(count_to<wire::WriteRecords>(world, 2) == 1);
+  world.settle();
+  CHECK(world.disk(2).records == world.disk(0).records);
+  CHECK(world.at(0).wake_at() != kNever);
+  pass(world, seconds(1), 0);
+  CHECK(world.at(0).wake_at() == kNever);  // Nothing is open any more.
+}
+
+TEST_CASE("owner: a bad copy that keeps what it has is tried once a second, not at once") {
+  World world = owned();
+  world.change(0, 0);
+  world.settle();
+  // The disk at node 2 spoils the record and the version beside it.
+  world.disk(2).records.at({kShard, key_of(0)}).version.version = 99;
+  world.disk(2).bad.insert({kShard, key_of(0)});
+  world.crash(2);
+  world.change(0, 0);
+  std::size_t sent = 0;
+  for (int i = 0; i < 30; ++i) {
+    world.advance(milliseconds(100));
+    world.tick(0);
+    for (int round = 0; round < 10; ++round) {
+      sent += count_to<wire::WriteRecords>(world, 2);
+      for (Packet& packet : std::exchange(world.net, {})) world.deliver(std::move(packet));
+      for (std::size_t node = 0; node < 3; ++node) world.sync(node);
+    }
+  }
+  CHECK(sent >= 3);
+  CHECK(sent <= 5);
+  CHECK(world.committed(0, 0) == 2);
+
+  // The next owner's merge knew all that was committed, so its write takes the place.
+  world.take_over(1);
+  for (int i = 0; i < 4; ++i) {
+    world.settle();
+    pass(world, seconds(1), 1);
+  }
+  CHECK(world.disk(2).bad.empty());
+  CHECK(world.disk(2).records == world.disk(1).records);
 }
 
 TEST_CASE("owner: a home that did not promise is sent only what it lacks") {

@@ -68,15 +68,35 @@ TEST_CASE("disk: a crash keeps what is synced and a prefix of what is not") {
   CHECK(kept_some);
 }
 
-TEST_CASE("disk: a read finds what is written and not yet synced") {
+TEST_CASE("disk: a read finds what is synced, and not what waits") {
   Disk disk({});
   Random random(1);
   disk.add({put(1, "a")}, {});
-  CHECK(value_of(disk, 1) == "a");
+  CHECK(value_of(disk, 1) == "absent");
   REQUIRE(disk.begin_sync(random));
   disk.add({put(1, "b")}, {});
-  CHECK(value_of(disk, 1) == "b");
+  CHECK(value_of(disk, 1) == "absent");
+  disk.end_sync();
+  CHECK(value_of(disk, 1) == "a");
   CHECK(value_of(disk, 9) == "absent");
+}
+
+TEST_CASE("disk: a launch that waits can be taken back, once") {
+  Disk disk({});
+  Random random(1);
+  const auto attempt = [](std::uint64_t job) {
+    return AttemptId{.task = {JobId{job}, 0}, .number = 1};
+  };
+  disk.add({put(1, "a")}, {.launches = {{.attempt = attempt(1)}, {.attempt = attempt(2)}}});
+  REQUIRE(disk.begin_sync(random));
+  disk.add({}, {.launches = {{.attempt = attempt(3)}}});
+  CHECK(disk.take_back(attempt(1)));
+  CHECK_FALSE(disk.take_back(attempt(1)));
+  CHECK(disk.take_back(attempt(3)));
+  const std::vector<Deferred> released = disk.end_sync();
+  REQUIRE(released.size() == 1);
+  REQUIRE(released.front().launches.size() == 1);
+  CHECK(released.front().launches.front().attempt == attempt(2));
 }
 
 }  // namespace shoal::sim

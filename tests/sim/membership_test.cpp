@@ -119,9 +119,19 @@ TEST_CASE("membership: 1,000 members learn of one that joins within some gossip 
   options.world.encode_one_in = 1024;
   Scenario thousand(options);
   Simulator& world = thousand.world();
+  const TimePoint begun = world.now();
   thousand.start_all();
   world.crash(999);  // Before anybody heard of it: the last to join.
-  REQUIRE(world.run_until([&] { return !thousand.monitor().disagreement(); }, 120s, 2s));
+  // After 999 joins at once some have missed a few of the others until the next push-pull, minutes
+  // later; for news to spread, most is enough.
+  const auto together = [&] {
+    for (NodeIndex viewer = 0; viewer < 999; ++viewer) {
+      if (thousand.alive_seen_by(viewer) < 800) return false;
+    }
+    return true;
+  };
+  REQUIRE(world.run_until(together, 60s, 1s));
+  MESSAGE("999 members know at least 800 of each other after ", (world.now() - begun) / 1ms, " ms");
   world.start(999);
   const TimePoint joined = world.now();
   const auto known = [&] {
@@ -133,6 +143,7 @@ TEST_CASE("membership: 1,000 members learn of one that joins within some gossip 
   CHECK(world.run_until(known, 20s, 200ms));
   // A gossip round is 200 ms; news reaches n members in some multiple of log n rounds.
   CHECK(world.now() - joined < 8s);
+  MESSAGE("999 members know of the one that joined after ", (world.now() - joined) / 1ms, " ms");
   CHECK(thousand.verdict() == "");
 }
 

@@ -56,6 +56,20 @@ TEST_CASE("codec: every kind of client message arrives as it was sent") {
   }
 }
 
+TEST_CASE("codec: a result's message beyond its limit is cut, and the rest stays readable") {
+  TasksReply reply;
+  reply.tasks.emplace_back().result =
+      AttemptResult{.exit_status = 127, .message = std::string(9000, 'x')};
+  const std::vector<ClientMessage> messages{ClientReply{.id = 4, .last = true, .body = reply}};
+  const auto decoded = decode_client_messages(encode_client_messages(messages).front());
+  REQUIRE(decoded.has_value());
+  const auto& body = std::get<TasksReply>(std::get<ClientReply>(decoded->front()).body);
+  REQUIRE(body.tasks.size() == 1);
+  REQUIRE(body.tasks.front().result.has_value());
+  CHECK(body.tasks.front().result->message == std::string(4096, 'x'));
+  CHECK(body.tasks.front().result->exit_status == 127);
+}
+
 TEST_CASE("codec: a hello arrives as it was sent, within its limit") {
   Random random(3);
   for (int round = 0; round < 100; ++round) {
