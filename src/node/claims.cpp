@@ -458,11 +458,21 @@ void Claims::drop_shard(ShardId shard) {
     runner_.unreserve(entry->second.need);
     entry = proposed_.erase(entry);
   }
-  // Grants that wait for this shard cannot know which of their claims were committed: their nodes
-  // hear nothing, and the leases run out.
-  std::erase_if(grants_, [shard](const auto& entry) {
-    return std::ranges::find(entry.second.shards, shard) != entry.second.shards.end();
-  });
+  // Grants that wait for this shard cannot know which of their claims were committed: those leases
+  // run out. Their nodes hear that they get nothing, so that their room is not kept for this.
+  for (auto entry = grants_.begin(); entry != grants_.end();) {
+    const PendingGrant& pending = entry->second;
+    if (std::ranges::find(pending.shards, shard) == pending.shards.end()) {
+      ++entry;
+      continue;
+    }
+    const auto transfer = transfers_.find({pending.to, pending.transfer});
+    if (transfer != transfers_.end()) {
+      transfer->second.sent = true;
+      context_.send(pending.to, transfer->second.grant);
+    }
+    entry = grants_.erase(entry);
+  }
 }
 
 TimePoint Claims::wake_at() const {

@@ -177,6 +177,28 @@ TEST_CASE("scenarios: a Grant is lost, the repeated Pull is granted the same att
   CHECK(five.verdict() == "");
 }
 
+TEST_CASE("scenarios: shards go home to a node that is back, every Pull is answered all the same") {
+  Scenario five({.nodes = 5});
+  REQUIRE(five.found());
+  five.add_workload({.tasks = 40000, .jobs_at_once = 60, .array_max = 20, .pause_max = 100ms});
+  five.monitor().set_faults(true);
+  five.world().crash(1);
+  five.world().run_for(5s);
+  five.world().start(1);
+  five.world().run_for(20s);
+  std::set<std::pair<NodeIndex, std::uint64_t>> asked;
+  std::size_t repeated = 0;
+  five.world().set_filter([&](NodeIndex from, const node::Envelope& envelope) {
+    const auto* pull = std::get_if<wire::Pull>(&envelope.message);
+    if (pull != nullptr && !asked.emplace(from, pull->transfer).second) ++repeated;
+    return false;
+  });
+  five.world().run_for(20s);  // It takes its shards back after 30 s.
+  CHECK(asked.size() > 100);
+  CHECK(repeated == 0);
+  CHECK(five.verdict() == "");
+}
+
 TEST_CASE("scenarios: a client whose gateway dies at any moment submits nothing twice") {
   for (const Duration moment : {150us, 400us, 900us, 1500us, 2500us, 4000us, 8000us}) {
     CAPTURE(moment / 1us);
