@@ -113,25 +113,38 @@ void Claims::pump(Now now) {
 
 void Claims::hint(Now now) {
   next_hint_ = now.steady + kHintInterval;
-  std::vector<NodeId> fitting;
+  std::vector<NodeId> hungry;
+  std::vector<NodeId> roomy;
   std::vector<NodeId> others;
   for (const auto& [node, member] : context_.membership->members()) {
     if (node == context_.self() || member.state != wire::MemberState::alive) continue;
-    const auto hungry = hungry_.find(node);
+    const auto asked = hungry_.find(node);
     const scheduling::Resources room{member.load.cpu_millis_free, member.load.memory_bytes_free};
-    if (hungry != hungry_.end() && now.steady - hungry->second < kHungryMemory) {
-      fitting.insert(fitting.begin(), node);
+    if (asked != hungry_.end() && now.steady - asked->second.at < kHungryMemory &&
+        queue_.any_fits(asked->second.room)) {
+      hungry.push_back(node);
     } else if (member.load_at != TimePoint{} && queue_.any_fits(room)) {
-      fitting.push_back(node);
+      roomy.push_back(node);
     } else {
       others.push_back(node);
     }
   }
-  // A random one beside the promising ones: loads are stale, and a lone idle node must be found.
-  if (!others.empty()) fitting.push_back(others[context_.random.below(others.size())]);
-  if (fitting.size() > kHintsAtOnce) fitting.resize(kHintsAtOnce);
+  std::vector<NodeId> chosen;
+  const auto choose = [&](std::vector<NodeId>& from, std::size_t most) {
+    while (!from.empty() && chosen.size() < most) {
+      std::swap(from[context_.random.below(from.size())], from.back());
+      chosen.push_back(from.back());
+      from.pop_back();
+    }
+  };
+  choose(hungry, kHintsAtOnce - 1);
+  choose(roomy, kHintsAtOnce - 1);
+  // And any one beside the promising ones: loads are stale, and a lone idle node must be found.
+  std::ranges::copy(hungry, std::back_inserter(others));
+  std::ranges::copy(roomy, std::back_inserter(others));
+  choose(others, chosen.size() + 1);
   const wire::Hint hint{static_cast<std::uint32_t>(std::min<std::size_t>(queue_.size(), ~0U))};
-  for (const NodeId node : fitting) {
+  for (const NodeId node : chosen) {
     hungry_.erase(node);
     context_.send(node, hint);
   }
@@ -234,7 +247,7 @@ void Claims::on_pull(Now now, NodeId from, const wire::Pull& pull) {
     claim(now, popped->task, std::move(ready->held), from, operation);
   }
   transfers_[key] = std::move(transfer);
-  if (pending.waiting < pull.count_max) hungry_[from] = now.steady;
+  if (pending.waiting < pull.count_max) hungry_[from] = {now.steady, room};
   const bool empty = pending.waiting == 0;
   grants_[operation] = std::move(pending);
   if (empty) send_grant(now, operation);

@@ -133,7 +133,11 @@ class Claims {
   std::map<std::uint64_t, PendingRenewal> renewals_;  // By Confirm ticket.
   std::map<NodeId, std::vector<AttemptId>> outcome_acks_;
   std::map<NodeId, std::vector<AttemptId>> give_back_acks_;
-  std::map<NodeId, TimePoint> hungry_;  // Nodes that asked for more than there was, and when.
+  struct Hungry {
+    TimePoint at;
+    scheduling::Resources room;  // What it asked for and was not given.
+  };
+  std::map<NodeId, Hungry> hungry_;               // Nodes that asked for more than there was.
   std::map<NodeId, std::vector<ShardId>> calls_;  // RenewCall to be sent.
   TimePoint next_lapse_;
   TimePoint next_hint_;

@@ -6,10 +6,10 @@
 // before anybody serves. A blank node without a word out that meets a founded cluster joins it.
 //
 // 1. A word is given anew only to the same founder (a higher number), or after that founder has
-// durably
-//    withdrawn the offer. 2. A founder that has written the record never withdraws it. 3. The
-//    record names
-// homes, not owners.
+//    durably withdrawn the offer. It is sent again until then: a founder that let the offer go, by
+//    a restart too, answers with the withdrawal.
+// 2. A founder that has written the record never withdraws it.
+// 3. The record names homes, not owners.
 #pragma once
 
 #include <cstdint>

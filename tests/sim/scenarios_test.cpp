@@ -177,28 +177,6 @@ TEST_CASE("scenarios: a Grant is lost, the repeated Pull is granted the same att
   CHECK(five.verdict() == "");
 }
 
-TEST_CASE("scenarios: shards go home to a node that is back, every Pull is answered all the same") {
-  Scenario five({.nodes = 5});
-  REQUIRE(five.found());
-  five.add_workload({.tasks = 40000, .jobs_at_once = 60, .array_max = 20, .pause_max = 100ms});
-  five.monitor().set_faults(true);
-  five.world().crash(1);
-  five.world().run_for(5s);
-  five.world().start(1);
-  five.world().run_for(20s);
-  std::set<std::pair<NodeIndex, std::uint64_t>> asked;
-  std::size_t repeated = 0;
-  five.world().set_filter([&](NodeIndex from, const node::Envelope& envelope) {
-    const auto* pull = std::get_if<wire::Pull>(&envelope.message);
-    if (pull != nullptr && !asked.emplace(from, pull->transfer).second) ++repeated;
-    return false;
-  });
-  five.world().run_for(20s);  // It takes its shards back after 30 s.
-  CHECK(asked.size() > 100);
-  CHECK(repeated == 0);
-  CHECK(five.verdict() == "");
-}
-
 TEST_CASE("scenarios: a client whose gateway dies at any moment submits nothing twice") {
   for (const Duration moment : {150us, 400us, 900us, 1500us, 2500us, 4000us, 8000us}) {
     CAPTURE(moment / 1us);
@@ -263,6 +241,23 @@ TEST_CASE("scenarios: a node that joins a busy cluster pulls work within seconds
   CHECK(three.world().disk(joiner).record_count() == 0);
 }
 
+TEST_CASE("scenarios: five of six workers are too small, hints find the one that is not") {
+  Scenario nine({.nodes = 9, .founders = 3});
+  for (NodeIndex node = 0; node < 8; ++node) {
+    nine.world().config_at_next_start(node).cpu_millis = 900;
+  }
+  REQUIRE(nine.found());
+  for (std::uint64_t task = 1; task <= 10; ++task) {
+    JobPlan plan = sleepers(1, "10ms");
+    plan.single = true;
+    nine.submit(plan);
+    CHECK(nine.world().run_until([&] { return nine.monitor().attempts().count() == task; }, 1s));
+    nine.world().run_for(5s);  // It has given up asking often.
+  }
+  CHECK(nine.await_workload(1min));
+  CHECK(nine.verdict() == "");
+}
+
 TEST_CASE("scenarios: the founder dies at any moment of founding and comes back") {
   for (Duration moment = 1ms; moment < 700ms; moment = moment + moment / 3) {
     CAPTURE(moment / 1us);
@@ -278,6 +273,32 @@ TEST_CASE("scenarios: the founder dies at any moment of founding and comes back"
     CHECK(three.await_agreement(30s));
     CHECK(clusters_served(three).size() == 1);
     CHECK(three.verdict() == "");
+  }
+}
+
+TEST_CASE(
+    "scenarios: a founder dies and comes back second to a smaller id, nobody waits for ever") {
+  for (Duration moment = 250ms; moment < 350ms; moment += 1ms) {
+    CAPTURE(moment / 1us);
+    Scenario four({.nodes = 4, .founders = 3});
+    node::NodeConfig& fourth = four.world().config_at_next_start(3);
+    fourth.join = false;
+    fourth.expect = 3;
+    std::vector<NodeIndex> order{0, 1, 2, 3};
+    std::ranges::sort(order, {}, [&](NodeIndex node) { return four.world().id(node); });
+    four.monitor().set_faults(true);
+    for (const NodeIndex node : {order[1], order[2], order[3]}) {
+      four.world().disk(node).options().slow_factor = 30;  // Words are given for a while.
+      four.world().start(node);
+    }
+    four.world().run_for(moment);
+    four.world().crash(order[1]);
+    four.world().start(order[0]);
+    four.world().run_for(1s);
+    four.world().start(order[1]);
+    CHECK(four.await_serving(30s));
+    CHECK(clusters_served(four).size() == 1);
+    CHECK(four.verdict() == "");
   }
 }
 
