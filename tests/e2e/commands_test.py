@@ -128,7 +128,8 @@ class Map(ClusterTest):
         self.assertEqual({row[5] for row in rows}, {"6"})
 
     def test_halt_stops_the_rest(self):
-        done = self.cluster.run("map", "--halt", "now,fail=1", "-c", 'test "$1" -gt 0 && sleep 60',
+        # Whichever tasks the three slots hold first, the failing one comes within a sleep or two.
+        done = self.cluster.run("map", "--halt", "now,fail=1", "-c", 'test "$1" -gt 0 && sleep 5',
                                 "--", "{}", ":::", *range(40))
         self.assertNotEqual(done.returncode, 0)
 
@@ -227,8 +228,10 @@ class Jobs(ClusterTest):
             ring = self.cluster.json("ring", at=index)
             self.assertEqual(len(ring["shards"]), ring["shard_count"])
             self.assertEqual({len(shard["home"]) for shard in ring["shards"]}, {3})
-            home = self.cluster.json("ring", job, at=index)["shards"][0]
-            self.assertEqual(self.cluster.json("show", job, at=index)["owner"], home["owner"])
+            # Who owns a shard spreads from node to node within seconds of the start.
+            owner = self.cluster.json("show", job, at=index)["owner"]
+            eventually(lambda: self.cluster.json("ring", job, at=index)["shards"][0]["owner"] == owner,
+                       f"node {index} knows the owner of {job}'s shard")
         lines = self.cluster.good("ps", "-o", "jsonl").splitlines()
         self.assertEqual({json.loads(line)["schema"] for line in lines}, {"shoal.job/1"})
 
