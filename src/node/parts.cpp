@@ -23,6 +23,7 @@ membership::MembershipConfig membership_config(Profile profile) {
   return membership::config_of(membership::Profile::lan);
 }
 
+constexpr std::size_t kMembersKept = 4000;  // On disk: with the longest names, less than a frame.
 constexpr Duration kStopStep = std::chrono::milliseconds(50);
 constexpr std::string_view kMetaBoot = "boot";
 constexpr std::string_view kMetaMembers = "members";
@@ -196,9 +197,11 @@ void Node::Parts::remember_members(Now at) {
   if (!memory_dirty || at.steady < next_memory) return;
   next_memory = at.steady + kMemoryInterval;
   memory_dirty = false;
-  context.output.writes.emplace_back(wire::PutMeta{
-      std::string(kMetaMembers),
-      wire::encode_message(wire::MemberTable{.records = membership->memory(at.steady)})});
+  wire::MemberTable kept{.records = membership->memory(at.steady)};
+  // What is left out is learnt again from the members that are not.
+  if (kept.records.size() > kMembersKept) kept.records.resize(kMembersKept);
+  context.output.writes.emplace_back(
+      wire::PutMeta{std::string(kMetaMembers), wire::encode_message(kept)});
 }
 
 void Node::Parts::every_second(Now at) {
