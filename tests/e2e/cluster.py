@@ -122,7 +122,8 @@ class Cluster:
         return shoal(*words, env=self.environment(at), timeout=timeout, stdin=stdin)
 
     def popen(self, *words, at=None):
-        return subprocess.Popen([SHOAL, *map(str, words)], stdin=subprocess.DEVNULL,
+        # Unbuffered: communicate() would not see what readline() had read ahead.
+        return subprocess.Popen([SHOAL, *map(str, words)], stdin=subprocess.DEVNULL, bufsize=0,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 env={**os.environ, **self.environment(at)})
 
