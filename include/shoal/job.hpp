@@ -48,6 +48,7 @@ struct TaskSpec {
   std::int32_t priority = 0;                     // Higher first.
   std::uint64_t output_bytes_max = 64ULL * 1024 * 1024;  // Per stream.
   bool substitute = false;
+  bool at_most_once = false;  // Never started twice: an attempt that goes silent makes it `lost`.
   bool operator==(const TaskSpec&) const = default;
 };
 
@@ -124,6 +125,7 @@ struct TaskStatus {
   std::string argument;
   std::optional<AttemptResult> result;  // Of the latest ended attempt.
   std::uint32_t failures = 0;           // Attempts that ended badly so far.
+  bool recovered = false;  // From a copy that an operator adopted: history may be missing.
   bool operator==(const TaskStatus&) const = default;
 };
 

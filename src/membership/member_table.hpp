@@ -36,7 +36,7 @@ struct Member {
   bool gone() const { return state >= wire::MemberState::dead; }
   bool stopped() const { return state == wire::MemberState::dead && accuser == node; }
 };
-static_assert(sizeof(Member) <= 216, "a simulation of 1,000 nodes holds a million of them");
+static_assert(sizeof(Member) <= 248, "a simulation of 1,000 nodes holds a million of them");
 
 // True if `a` is newer than what `b` says of the same member.
 bool newer(const wire::MemberRecord& a, const Member& b);

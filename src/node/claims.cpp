@@ -221,11 +221,7 @@ void Claims::on_pull(Now now, NodeId from, const wire::Pull& pull) {
     return;
   }
   Transfer transfer;
-  transfer.grant = {
-      .transfer = pull.transfer,
-      .pull_sent = pull.sent,
-      .lease_ms = static_cast<std::uint32_t>(
-          std::chrono::duration_cast<std::chrono::milliseconds>(context_.config.lease).count())};
+  transfer.grant = {.transfer = pull.transfer, .pull_sent = pull.sent};
   transfer.forget_at = now.steady + kTransferMemory;
   // At most half of the backlog, so that two nodes do not hand the same work to and fro.
   const std::size_t half = context_.stopping ? 0 : (queue_.size() + 1) / 2;
@@ -271,7 +267,8 @@ void Claims::send_grant(Now, std::uint64_t operation) {
     const auto [spec, added] =
         specs.emplace(item.attempt.task.job, static_cast<std::uint32_t>(grant.specs.size()));
     if (added) grant.specs.push_back(job->spec);
-    grant.items.push_back({item.attempt, spec->second, held->task.argument, item.shard});
+    grant.items.push_back(
+        {item.attempt, spec->second, held->task.argument, item.shard, held->task.lease_ms});
   }
   grant.ready = static_cast<std::uint32_t>(std::min<std::size_t>(queue_.size(), ~0U));
   transfer->second.sent = true;
@@ -401,12 +398,9 @@ void Claims::on_confirmed(Now now, const shard::ConfirmDone& done) {
     }
     claim->second.until = scheduling::lease_end_at_owner(now.steady, claim->second.lease);
     claim->second.heard = true;
-    pending.answer.items.push_back(item.attempt);
-    // One figure for all: the shortest lease holds for each.
     const auto lease = static_cast<std::uint32_t>(
         std::chrono::duration_cast<std::chrono::milliseconds>(claim->second.lease).count());
-    pending.answer.lease_ms =
-        pending.answer.items.size() == 1 ? lease : std::min(pending.answer.lease_ms, lease);
+    pending.answer.items.push_back({item.attempt, lease});
   }
   context_.send(pending.from, std::move(pending.answer));
 }

@@ -86,6 +86,8 @@ class Context {
   std::uint64_t boot_epoch = 0;
   WallTime started_wall;
   bool stopping = false;
+  bool disk_low = false;     // Less than the reserve is free: no new records, no new work.
+  bool draining = false;     // An operator said so: no new work is started here.
   std::vector<bool> served;  // By shard; set when its records have been looked through.
 
   membership::Membership* membership = nullptr;  // Set once, before any input.

@@ -23,12 +23,19 @@ concept MembershipMessage = OneOf<T, wire::Ping, wire::IndirectPing, wire::PingA
 template <class T>
 concept ShardMessage =
     OneOf<T, wire::Prepare, wire::Promise, wire::Refuse, wire::Fetch, wire::Fetched,
-          wire::WriteRecords, wire::Ack, wire::Confirm, wire::Confirmed>;
+          wire::WriteRecords, wire::Ack, wire::Confirm, wire::Confirmed, wire::Retire>;
+template <class T>
+concept TakeoverMessage =
+    OneOf<T, wire::OwnerSilent, wire::OwnerQuery, wire::OwnerAnswer, wire::HandOver>;
+template <class T>
+concept IdentityMessage = OneOf<T, wire::StoreQuery, wire::StoreAnswer, wire::SameKey>;
+template <class T>
+concept CommandMessage = OneOf<T, wire::NodeCommand, wire::NodeCommandReply, wire::LostNodes>;
 
 // What a node of no cluster yet may say, and hear.
 template <class T>
 constexpr bool before_founding =
-    MembershipMessage<T> ||
+    MembershipMessage<T> || IdentityMessage<T> ||
     OneOf<T, wire::TableDigest, wire::TableEntries, wire::FoundingOffer, wire::FoundingWord,
           wire::FoundingWithdraw, wire::FoundingRecord, wire::FoundingHeld>;
 
@@ -45,7 +52,20 @@ struct Dispatch {
   }
   template <ShardMessage M>
   void operator()(M& m) {
+    if (!node.identity.may_vote()) return;
     node.shards.on_message(now.steady, source.node, std::move(m));
+  }
+  template <TakeoverMessage M>
+  void operator()(M& m) {
+    node.takeovers.on_message(now, source.node, m);
+  }
+  template <IdentityMessage M>
+  void operator()(M& m) {
+    node.identity.on_message(now, source.node, m);
+  }
+  template <CommandMessage M>
+  void operator()(M& m) {
+    node.commands.on_message(now, source.node, std::move(m));
   }
   void operator()(wire::TableDigest& m) {
     if (!node.founding.serving()) return;
@@ -110,6 +130,10 @@ struct Dispatch {
 
 bool Node::Parts::accepts(const Source& source, const wire::Message& message) {
   if (source.node == context.self()) return true;
+  if (commands.lost(source.node)) {
+    ++context.counters.dropped_inputs;
+    return false;
+  }
   const ClusterId mine = founding.cluster();
   if (mine && source.cluster && source.cluster != mine) {
     ++context.counters.dropped_inputs;

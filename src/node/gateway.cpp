@@ -40,8 +40,9 @@ std::size_t element_bytes(const wire::NewElement& element) {
 
 }  // namespace
 
-Gateway::Gateway(Context& context, LocalViews local)
+Gateway::Gateway(Context& context, LocalViews local, OnCommand on_command)
     : context_(context),
+      on_command_(std::move(on_command)),
       calls_(context),
       pager_(context, calls_),
       watches_(context, calls_),
@@ -116,6 +117,10 @@ void Gateway::on_closed(Now, SessionId session) {
 }
 
 // --- Requests
+
+void Gateway::handle(Now now, ClientRef client, wire::CommandNode& command) {
+  on_command_(now, client.session, client.request, std::move(command));
+}
 
 void Gateway::handle(Now now, ClientRef client, wire::CreateJob& create) {
   const ShardId shard = shard_of(create.job);

@@ -33,7 +33,10 @@ inline constexpr std::size_t kKeptBytesMax = std::size_t{64} * 1024 * 1024;
 
 class Gateway {
  public:
-  Gateway(Context& context, LocalViews local);
+  // Hears clients' commands to nodes, and answers them.
+  using OnCommand = std::function<void(Now, SessionId, std::uint64_t request, wire::CommandNode)>;
+
+  Gateway(Context& context, LocalViews local, OnCommand on_command = {});
   Gateway(const Gateway&) = delete;  // Its parts refer to each other.
   Gateway& operator=(const Gateway&) = delete;
 
@@ -87,6 +90,7 @@ class Gateway {
   void handle(Now now, ClientRef client, const wire::ReadLog& read);
   void handle(Now now, ClientRef client, const wire::ListMembers& list);
   void handle(Now now, ClientRef client, const wire::GetRing& get);
+  void handle(Now now, ClientRef client, wire::CommandNode& command);
 
   bool admitted(ClientRef client);
   bool known(ClientRef client) const;
@@ -98,6 +102,7 @@ class Gateway {
   ShardId shard_of(JobId job) const;
 
   Context& context_;
+  OnCommand on_command_;
   OwnerCalls calls_;
   TaskPager pager_;
   WatchRelay watches_;

@@ -16,6 +16,12 @@ namespace {
 // A mint time further ahead than this is a wrong clock, not a new job.
 constexpr std::chrono::minutes kSkewMax{5};
 
+// E3: by this owner's clock; the records may still be there.
+bool past_retention(JobId job, Now now) {
+  const auto second = std::chrono::floor<std::chrono::seconds>(now.wall.time_since_epoch()).count();
+  return second >= 0 && task::expiry_of(job) <= static_cast<std::uint64_t>(second);
+}
+
 constexpr const char* kDamaged =
     "too many copies of this record are damaged; it waits for other homes to answer";
 
@@ -65,6 +71,15 @@ void JobOwner::on_confirmed(const shard::ConfirmDone& done) {
 }
 
 void JobOwner::not_found(const Request& request, JobId job) {
+  // E3: "gone" only when a quorum has the floor.
+  if (task::expiry_of(job) <= context_.shards->floor(request.shard) &&
+      context_.shards->floor_settled(request.shard)) {
+    operations_.refuse(request.gateway, request.id, ErrorCode::expired,
+                       format("job {} is past its retention and gone; `--keep` sets how long jobs "
+                              "are kept",
+                              to_string(job)));
+    return;
+  }
   operations_.refuse(request.gateway, request.id, ErrorCode::not_found,
                      format("no job {} so far; check the id with `shoal ps`", to_string(job)));
 }
@@ -91,6 +106,11 @@ bool JobOwner::may_create(const Request& request, JobId job, Now now, const Task
         ErrorCode::bad_input,
         "the job's id was minted more than 5 minutes ahead of this node's time; check the "
         "clock of the submitting machine");
+  }
+  if (past_retention(job, now)) {
+    return refuse(ErrorCode::expired,
+                  "the job's id is past its retention; submit it anew, and check the clock of the "
+                  "submitting machine");
   }
   if (context_.records >= context_.config.records_max) {
     return refuse(

@@ -185,4 +185,10 @@ void JobTracker::drop_shard(ShardId shard) {
   std::erase_if(jobs_, [shard](const auto& entry) { return entry.second.shard == shard; });
 }
 
+void JobTracker::drop_expired(ShardId shard, std::uint64_t floor) {
+  std::erase_if(jobs_, [&](const auto& entry) {
+    return entry.second.shard == shard && task::expiry_of(entry.first) <= floor;
+  });
+}
+
 }  // namespace shoal::node

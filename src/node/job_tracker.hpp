@@ -36,6 +36,7 @@ class JobTracker {
   void on_time(Now now);
   TimePoint wake_at() const;
   void drop_shard(ShardId shard);
+  void drop_expired(ShardId shard, std::uint64_t floor);
 
  private:
   struct Report {

@@ -25,6 +25,8 @@ void Node::restore_meta(std::string_view name, std::string_view value) {
     }
   } else {
     parts_->founding.restore(name, value);
+    parts_->identity.restore(name, value);
+    parts_->commands.restore(name, value);
   }
 }
 
@@ -67,6 +69,7 @@ void Node::on_client_forget(Now now, SessionId session, std::uint64_t request) {
 void Node::on_client_closed(Now now, SessionId session) {
   parts_->now = now;
   parts_->gateway.on_closed(now, session);
+  parts_->commands.on_closed(session);
 }
 
 void Node::on_process_ended(Now now, task::ProcessEnded ended) {
@@ -98,12 +101,27 @@ void Node::on_advertised(Now now, const Address& address) {
   parts_->membership->set_info(now.steady, info);
 }
 
-void Node::on_stop(Now now) {
+void Node::on_recovered(Now now, std::vector<task::RecoveredAttempt> attempts) {
+  parts_->now = now;
+  parts_->runner.on_recovered(now, std::move(attempts));
+}
+
+void Node::on_recovery_complete(Now now) {
+  parts_->now = now;
+  parts_->runner.on_recovery_complete(now);
+}
+
+void Node::on_disk_low(Now now, bool low) {
+  parts_->now = now;
+  parts_->context.disk_low = low;
+}
+
+void Node::on_stop(Now now, bool end_tasks) {
   parts_->now = now;
   if (parts_->context.stopping) return;
   parts_->context.stopping = true;
   parts_->stop_deadline = now.steady + kStopMax;
-  parts_->runner.on_stop(now);
+  parts_->runner.on_stop(now, end_tasks);
 }
 
 void Node::on_time(Now now) {

@@ -57,13 +57,22 @@ class Node {
   void on_client_forget(Now now, SessionId session, std::uint64_t request);
   void on_client_closed(Now now, SessionId session);
   void on_process_ended(Now now, task::ProcessEnded ended);
+  // What supervisors of this node's former processes still run; may come in parts, after start().
+  void on_recovered(Now now, std::vector<task::RecoveredAttempt> attempts);
+  // Each former supervisor has answered, or is gone with its whole tree: what was not reported is
+  // over. Called once after start(), also when there were none.
+  void on_recovery_complete(Now now);
+  // The disk has less than its reserve left (or enough again): no new work and no new records.
+  void on_disk_low(Now now, bool low);
   // Absent: the record is not there any more, or does not match its checksum.
   void on_store_read(Now now, std::uint64_t request, std::optional<wire::Record> record);
   void on_output_read(Now now, task::OutputPiece piece);
   void on_sync_time(Duration duration);  // For statistics: how long one durable batch took.
   void on_advertised(Now now,
                      const Address& address);  // The driver learnt where peers reach this node.
-  void on_stop(Now now);                       // SIGTERM.
+  // SIGTERM. Tasks stay with their supervisors, unless `end_tasks` (nothing outlives this process):
+  // then they are ended and given back.
+  void on_stop(Now now, bool end_tasks = false);
   void on_time(Now now);
 
   Output take_output();

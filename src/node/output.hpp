@@ -1,12 +1,14 @@
 // What a node wants done: the effects of its inputs since the last take_output().
 //
-// Order is part of the contract. `messages`, `kills`, `reads` and error replies may go at once.
+// Order is part of the contract. `messages`, `kills`, `extensions`, `settled`, `reads` and error
+// replies may go at once.
 // `writes` are persisted as one atomic batch and synced off the loop's thread; `promises`,
 // `launches` and `replies` wait until the writes of this and of all earlier outputs are durable: a
 // promise that a crash can undo must never have been heard by anyone.
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/address.hpp"
@@ -50,6 +52,8 @@ struct StoreRead {
 struct Output {
   std::vector<Envelope> messages;
   std::vector<task::Kill> kills;
+  std::vector<task::Extend> extensions;
+  std::vector<AttemptId> settled;    // Outcomes recorded: their supervisors may forget them.
   std::vector<ClientAnswer> errors;  // Refusals: may go at once.
   std::vector<StoreRead> store_reads;
   std::vector<task::OutputRead> output_reads;
@@ -58,7 +62,8 @@ struct Output {
   std::vector<task::Launch> launches;
   std::vector<ClientAnswer> replies;
   TimePoint wake_at = kNever;  // Call on_time() no later than this.
-  bool stopped = false;        // After on_stop(): all is given back and said; the process may exit.
+  bool stopped = false;        // After on_stop() or a leave: all is said; the process may exit.
+  std::string refused;         // Not empty: this node must not go on (F2); why, for people. Exit.
 };
 
 }  // namespace shoal::node

@@ -41,9 +41,18 @@ Node::Parts::Parts(const NodeConfig& config, std::uint64_t seed)
       claims(context, store, runner, watches),
       tracker(context, store),
       job_owner(context, store, operations, claims, tracker, watches),
-      gateway(context, {.jobs = [this](const wire::ListJobs& query) { return local_jobs(query); },
-                        .stats = [this] { return local_stats(); },
-                        .cluster = [this] { return founding.cluster(); }}) {
+      gateway(context,
+              {.jobs = [this](const wire::ListJobs& query) { return local_jobs(query); },
+               .stats = [this] { return local_stats(); },
+               .cluster = [this] { return founding.cluster(); }},
+              [this](Now at, SessionId session, std::uint64_t request, wire::CommandNode command) {
+                commands.on_client(at, session, request, std::move(command));
+              }),
+      identity(context),
+      takeovers(context),
+      home_changes(context),
+      commands(context, home_changes),
+      expiry(context, store, tracker) {
   context.shards = &shards;
   context.table = &table;
 }
@@ -70,6 +79,9 @@ void Node::Parts::start(Now at) {
   membership->restore(at.steady, remembered);
   remembered.clear();
   founding.start(at);
+  identity.start(at);
+  takeovers.start(at);
+  commands.start(at);
   take_over_own(at);
   // Comes back when what was written above is on disk: from then on this node may speak.
   context.output.promises.push_back({config.id, {}, Channel::stream, wire::FoundingHeld{}});
@@ -110,12 +122,20 @@ bool Node::Parts::drain_shards(Now at) {
   for (const shard::DetachedRead& read : out.reads) {
     output.store_reads.push_back({read.id, read.shard, read.key});
   }
-  for (const ShardId shard : out.lost) job_owner.on_lost(shard);
+  for (const ShardId shard : out.lost) {
+    job_owner.on_lost(shard);
+    takeovers.on_lost(at, shard);
+    expiry.on_lost(shard);
+  }
+  for (const shard::RefusedEvent& event : out.refused) takeovers.on_refused(at, event);
   for (const ShardId shard : out.owned) {
     if (!shards.owns(shard)) continue;  // Won and lost in one turn.
     table.merge({.shard = shard, .config = *shards.config(shard), .owner = shards.ballot(shard)});
     next_table = std::min(next_table, at.steady);
     job_owner.on_owned(at, shard);
+    takeovers.on_owned(at, shard);
+    home_changes.on_owned(at, shard);
+    expiry.on_owned(shard);
   }
   for (const shard::CommittedEvent& event : out.committed) {
     if (event.token == 0 || !context.serves(event.shard)) continue;
@@ -146,7 +166,10 @@ bool Node::Parts::drain_membership(Now at) {
   }
   memory_dirty = memory_dirty || out.memory_changed;
   for (const membership::Event& event : out.events) {
+    identity.on_member(at, event);
     if (event.node == context.self()) continue;
+    takeovers.on_member(at, event);
+    home_changes.on_member(at, event);
     const bool gone = event.change == membership::Change::dead ||
                       event.change == membership::Change::left ||
                       event.change == membership::Change::forgotten;
@@ -176,6 +199,7 @@ void Node::Parts::settle(Now at) {
     runner.pump(at, claims.queue().any_fits(runner.capacity()));
     runner.flush(at);
     claims.flush();
+    takeovers.flush();
     moved = drain_shards(at) || moved;
     moved = drain_membership(at) || moved;
     operations.flush();
@@ -233,8 +257,11 @@ void Node::Parts::on_time(Now at) {
   membership->set_load({.cpu_millis_free = static_cast<std::uint32_t>(free.cpu_millis),
                         .memory_bytes_free = free.memory_bytes,
                         .ready = static_cast<std::uint32_t>(claims.queue().size()),
-                        .running = static_cast<std::uint32_t>(runner.running_count())});
+                        .running = static_cast<std::uint32_t>(runner.running_count()),
+                        .wall_ms = at.wall.time_since_epoch().count()});
   membership->on_time(at.steady);
+  shards.set_wall(static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::seconds>(at.wall.time_since_epoch()).count()));
   shards.on_time(at.steady);
   founding.on_time(at);
   runner.on_time(at);
@@ -243,6 +270,11 @@ void Node::Parts::on_time(Now at) {
   watches.on_time(at);
   gateway.set_waiting_for(founding.waiting_for());
   gateway.on_time(at);
+  identity.on_time(at);
+  takeovers.on_time(at);
+  home_changes.on_time(at);
+  commands.on_time(at);
+  expiry.on_time(at);
   spread_table(at);
   remember_members(at);
   every_second(at);
@@ -250,9 +282,11 @@ void Node::Parts::on_time(Now at) {
 }
 
 TimePoint Node::Parts::wake_at() const {
-  TimePoint at = std::min({membership->wake_at(), shards.wake_at(), founding.wake_at(),
-                           runner.wake_at(), claims.wake_at(), tracker.wake_at(), watches.wake_at(),
-                           gateway.wake_at(), next_second});
+  TimePoint at =
+      std::min({membership->wake_at(), shards.wake_at(), founding.wake_at(), runner.wake_at(),
+                claims.wake_at(), tracker.wake_at(), watches.wake_at(), gateway.wake_at(),
+                identity.wake_at(), takeovers.wake_at(), home_changes.wake_at(), commands.wake_at(),
+                expiry.wake_at(), next_second});
   if (founding.serving()) at = std::min(at, next_table);
   if (memory_dirty) at = std::min(at, next_memory);
   if (context.stopping) at = std::min(at, now.steady + kStopStep);

@@ -8,14 +8,19 @@
 
 #include "base/histogram.hpp"
 #include "node/claims.hpp"
+#include "node/commands.hpp"
 #include "node/context.hpp"
+#include "node/expiry.hpp"
 #include "node/founding.hpp"
 #include "node/gateway.hpp"
+#include "node/home_changes.hpp"
+#include "node/identity_guard.hpp"
 #include "node/job_owner.hpp"
 #include "node/job_tracker.hpp"
 #include "node/node.hpp"
 #include "node/operations.hpp"
 #include "node/runner.hpp"
+#include "node/takeovers.hpp"
 #include "node/task_store.hpp"
 #include "node/watches.hpp"
 
@@ -59,6 +64,11 @@ struct Node::Parts {
   JobTracker tracker;
   JobOwner job_owner;
   Gateway gateway;
+  IdentityGuard identity;
+  Takeovers takeovers;
+  HomeChanges home_changes;
+  Commands commands;
+  Expiry expiry;
 
   Now now;  // Of the latest input.
   bool started = false;

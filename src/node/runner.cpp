@@ -40,7 +40,8 @@ void Runner::accept(Now now, const Assignment& assignment, const TaskSpec& spec,
     AttemptResult result{.started = now.wall, .ended = now.wall};
     ++context_.counters.tasks_run;
     if (assignment.owner != context_.self()) ++context_.counters.tasks_stolen;
-    wire::OutcomeItem item{assignment.attempt, assignment.shard, std::move(result), {}};
+    wire::OutcomeItem item{
+        assignment.attempt, assignment.shard, context_.self(), std::move(result), {}};
     // To itself nothing is lost on the way: no need to remember it until it is acknowledged.
     if (assignment.owner != context_.self()) {
       ended_[assignment.attempt] = {item, now.steady + kOutcomeRepeat};
@@ -66,7 +67,8 @@ void Runner::start(Now now, Held held) {
   } else {
     running.process = true;
     context_.output.launches.push_back(
-        {attempt, task::element_spec(held.spec, attempt.task.index, held.argument)});
+        {attempt, task::element_spec(held.spec, attempt.task.index, held.argument),
+         held.assignment.shard, held.assignment.lease_end});
   }
   running_.emplace(attempt, std::move(running));
 }
@@ -95,7 +97,8 @@ void Runner::finish(Now now, const AttemptId& attempt, AttemptResult result,
     give_back(now, {attempt, assignment.shard});
     return;
   }
-  wire::OutcomeItem item{attempt, assignment.shard, std::move(result), std::move(tails)};
+  wire::OutcomeItem item{attempt, assignment.shard, context_.self(), std::move(result),
+                         std::move(tails)};
   ended_[attempt] = {item, now.steady + kOutcomeRepeat};
   outcomes_[owner_of(assignment.shard, assignment.owner)].push_back(std::move(item));
 }
@@ -168,8 +171,6 @@ void Runner::on_hint(Now now, NodeId from, const wire::Hint& hint) {
 
 void Runner::on_grant(Now now, NodeId from, const wire::Grant& grant) {
   const auto pull = pulls_.close(now.steady, grant.transfer, grant.items.size(), grant.ready);
-  const TimePoint lease_end =
-      scheduling::lease_end_at_executor(grant.pull_sent, std::chrono::milliseconds(grant.lease_ms));
   for (const wire::GrantItem& item : grant.items) {
     const bool known = running_.contains(item.attempt) || ended_.contains(item.attempt) ||
                        back_.contains(item.attempt) ||
@@ -187,6 +188,8 @@ void Runner::on_grant(Now now, NodeId from, const wire::Grant& grant) {
       give_back(now, {item.attempt, item.shard});
       continue;
     }
+    const TimePoint lease_end = scheduling::lease_end_at_executor(
+        grant.pull_sent, std::chrono::milliseconds(item.lease_ms));
     accept(now, {item.attempt, item.shard, from, lease_end}, grant.specs[item.spec], item.argument);
   }
   next_pull_ = std::min(next_pull_, now.steady);
@@ -208,25 +211,24 @@ void Runner::renew(Now now, NodeId only) {
   for (const auto& [attempt, ended] : ended_) add(attempt, ended.item.shard, {});
   for (auto& [owner, renewal] : renewals) {
     context_.send_list(owner, std::move(renewal.items), [&](std::vector<wire::HeldAttempt> part) {
-      return wire::Renew{now.steady, std::move(part)};
+      return wire::Renew{.sent = now.steady, .items = std::move(part)};
     });
   }
 }
 
 void Runner::on_renewed(Now now, NodeId, const wire::Renewed& renewed) {
-  const TimePoint lease_end =
-      scheduling::lease_end_at_executor(renewed.sent, std::chrono::milliseconds(renewed.lease_ms));
-  const std::set<AttemptId> items(renewed.items.begin(), renewed.items.end());
-  for (auto& [attempt, running] : running_) {
-    if (items.contains(attempt)) {
-      running.assignment.lease_end = std::max(running.assignment.lease_end, lease_end);
-    }
+  std::map<AttemptId, TimePoint> ends;
+  for (const wire::RenewedAttempt& item : renewed.items) {
+    ends[item.attempt] =
+        scheduling::lease_end_at_executor(renewed.sent, std::chrono::milliseconds(item.lease_ms));
   }
-  for (Held& held : held_) {
-    if (items.contains(held.assignment.attempt)) {
-      held.assignment.lease_end = std::max(held.assignment.lease_end, lease_end);
-    }
-  }
+  const auto extend = [&](Assignment& assignment) {
+    const auto end = ends.find(assignment.attempt);
+    if (end == ends.end()) return;
+    assignment.lease_end = std::max(assignment.lease_end, end->second);
+  };
+  for (auto& [attempt, running] : running_) extend(running.assignment);
+  for (Held& held : held_) extend(held.assignment);
   on_end_attempts(now, {renewed.over, EndReason::cancelled});
   for (const AttemptId& attempt : renewed.over) ended_.erase(attempt);
 }
@@ -259,7 +261,11 @@ void Runner::on_end_attempts(Now now, const wire::EndAttempts& end_message) {
   }
 }
 
-void Runner::on_stop(Now now) {
+void Runner::on_recovered(Now, std::vector<task::RecoveredAttempt>) {}
+
+void Runner::on_recovery_complete(Now) {}
+
+void Runner::on_stop(Now now, bool) {
   return_unstarted(now);
   std::vector<AttemptId> attempts = running();
   for (const AttemptId& attempt : attempts) {

@@ -64,7 +64,9 @@ class Runner {
   void on_end_attempts(Now now, const wire::EndAttempts& end);
   void on_member_gone(NodeId node) { pulls_.forget(node); }
 
-  void on_stop(Now now);
+  void on_stop(Now now, bool end_tasks);
+  void on_recovered(Now now, std::vector<task::RecoveredAttempt> attempts);
+  void on_recovery_complete(Now now);
   bool idle() const { return running_.empty() && held_.empty() && ended_.empty() && back_.empty(); }
 
   void on_time(Now now);

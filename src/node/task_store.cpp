@@ -265,6 +265,15 @@ void TaskStore::drop_shard(ShardId shard) {
   std::erase_if(index_, [shard](const auto& entry) { return entry.second == shard; });
 }
 
+void TaskStore::drop_expired(ShardId shard, std::uint64_t floor) {
+  std::erase_if(jobs_, [&](const auto& entry) {
+    return entry.first.second == shard && task::expiry_of(entry.first.first) <= floor;
+  });
+  std::erase_if(index_, [&](const auto& entry) {
+    return entry.second == shard && task::expiry_of(entry.first) <= floor;
+  });
+}
+
 void TaskStore::sweep() {
   std::erase_if(jobs_, [](const auto& entry) {
     const ShardJob& job = entry.second;

@@ -103,6 +103,7 @@ class TaskStore {
   const std::map<JobId, ShardId>& index() const { return index_; }
 
   void drop_shard(ShardId shard);
+  void drop_expired(ShardId shard, std::uint64_t floor);  // E1: those records are gone.
   void sweep();  // Forgets jobs with nothing left to do.
 
  private:

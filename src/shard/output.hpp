@@ -55,8 +55,9 @@ inline constexpr std::size_t kFetchKeys = 256;      // Asked of one holder at on
 inline constexpr std::size_t kOutstandingMax = 64;  // Unanswered writes of a shard to a home.
 inline constexpr std::size_t kRoundsMax = 8;        // Confirm rounds under way.
 
-using Message = std::variant<wire::Prepare, wire::Promise, wire::Refuse, wire::Fetch, wire::Fetched,
-                             wire::WriteRecords, wire::Ack, wire::Confirm, wire::Confirmed>;
+using Message =
+    std::variant<wire::Prepare, wire::Promise, wire::Refuse, wire::Fetch, wire::Fetched,
+                 wire::WriteRecords, wire::Ack, wire::Confirm, wire::Confirmed, wire::Retire>;
 
 struct Outgoing {
   NodeId to;
@@ -99,6 +100,12 @@ struct ValueEvent {
   std::optional<std::string> value;
 };
 
+// The owner left the home and stepped down; `to` is the first of the new home.
+struct HandOver {
+  ShardId shard{};
+  NodeId to;
+};
+
 struct Output {
   std::vector<Outgoing> messages;   // Send at once; never to the node itself.
   std::vector<wire::Write> writes;  // Persist in this order, as one batch.
@@ -112,6 +119,10 @@ struct Output {
   std::vector<RefusedEvent> refused;
   std::vector<ConfirmDone> confirmed;
   std::vector<ValueEvent> values;
+  std::vector<ShardId> settled_configs;  // G4: the shard table may spread the config.
+  std::vector<HandOver> handed_over;     // G4: this node owned them and left their home.
+  std::vector<ShardId> retired;          // H5: the records were dropped.
+  std::vector<ShardId> recovered;        // recover() is done; they are in `owned` too.
 };
 
 }  // namespace shoal::shard

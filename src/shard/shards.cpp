@@ -274,6 +274,15 @@ std::uint64_t Shards::read(ShardId shard, const wire::RecordKey& key) {
                         .node = {}});
 }
 
+void Shards::on_message(TimePoint, NodeId, const wire::Retire&) {}
+bool Shards::change_home(TimePoint, ShardId, std::vector<NodeId>) { return false; }
+bool Shards::changing_home(ShardId) const { return false; }
+bool Shards::recover(TimePoint, ShardId, const std::vector<NodeId>&) { return false; }
+void Shards::raise_floor(TimePoint, ShardId, std::uint64_t) {}
+std::uint64_t Shards::floor(ShardId) const { return 0; }
+bool Shards::floor_settled(ShardId) const { return false; }
+void Shards::on_peer_restarted(TimePoint, NodeId) {}
+
 std::size_t Shards::record_count(ShardId shard) const {
   const Slot* slot = find(shard);
   return slot != nullptr ? slot->replica.records().size() : 0;

@@ -54,6 +54,7 @@ class Shards {
   void on_message(TimePoint now, NodeId from, const wire::Ack& message);
   void on_message(TimePoint now, NodeId from, const wire::Confirm& message);
   void on_message(TimePoint now, NodeId from, const wire::Confirmed& message);
+  void on_message(TimePoint now, NodeId from, const wire::Retire& message);
   // Every read of an Output is answered once.
   void on_values_read(TimePoint now, std::vector<ValueRead> answers);
   void on_time(TimePoint now);
@@ -64,6 +65,22 @@ class Shards {
   void take_over(TimePoint now, ShardId shard);
   void yield(ShardId shard);
   bool candidate(ShardId shard) const;
+
+  // G1. False: not the owner, a change is under way, the config is not held by a quorum yet, or the
+  // target cannot be or is the home already.
+  bool change_home(TimePoint now, ShardId shard, std::vector<NodeId> target);
+  bool changing_home(ShardId shard) const;
+  // An operator's recovery: the majority of the home is lost for good, the own durable promise
+  // counts as the quorum. False: this node holds no copy as one of the home. Output::recovered.
+  bool recover(TimePoint now, ShardId shard, const std::vector<NodeId>& lost);
+  // E1; REQUIRES: owns(shard). Seconds since 1970; never falls.
+  void raise_floor(TimePoint now, ShardId shard, std::uint64_t floor);
+  std::uint64_t floor(ShardId shard) const;
+  bool floor_settled(ShardId shard) const;  // E3: a quorum has the owner's floor.
+  // This node's wall clock, seconds since 1970 (E2).
+  void set_wall(std::uint64_t seconds) { wall_ = seconds; }
+  // What the peer holds is not what it was known to hold: damaged records are sent again.
+  void on_peer_restarted(TimePoint now, NodeId peer);
 
   bool owns(ShardId shard) const;
   wire::Ballot ballot(ShardId shard) const;              // Of the owner; (0, none) if not owned.
@@ -146,6 +163,7 @@ class Shards {
   std::vector<ShardId> dirty_;                // Something to flush or to pump.
   std::set<ShardId> busy_;                    // Something waits for the time.
   TimePoint sweep_at_ = kNever;
+  std::uint64_t wall_ = 0;
   ConfirmRounds rounds_;
   Effects effects_;
 };

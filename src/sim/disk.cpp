@@ -69,6 +69,11 @@ void Disk::apply(std::vector<wire::Write> writes) {
       records_[place] = std::move(record->record);
     } else if (auto* meta = std::get_if<wire::PutMeta>(&write)) {
       meta_[meta->name] = std::move(meta->value);
+    } else if (auto* drop = std::get_if<wire::DropRecords>(&write)) {
+      for (const wire::RecordKey& key : drop->keys) records_.erase({drop->shard, key});
+      if (drop->all) {
+        std::erase_if(records_, [&](const auto& kept) { return kept.first.first == drop->shard; });
+      }
     }
   }
 }

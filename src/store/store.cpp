@@ -80,6 +80,19 @@ struct BatchWriter {
     const std::string key = record_key(put_record.shard, record.key);
     return put(batch, key, record_header(key, record.version, record.value), record.value);
   }
+  rocksdb::Status operator()(const wire::DropRecords& drop) const {
+    if (drop.all) {
+      const std::string first = record_key(drop.shard, {});
+      const std::string last = record_key(drop.shard, {~std::uint64_t{0}, ~std::uint64_t{0}});
+      const rocksdb::Status status = batch.DeleteRange(slice(first), slice(last));
+      return status.ok() ? batch.Delete(slice(last)) : status;
+    }
+    for (const wire::RecordKey& key : drop.keys) {
+      const rocksdb::Status status = batch.Delete(slice(record_key(drop.shard, key)));
+      if (!status.ok()) return status;
+    }
+    return rocksdb::Status::OK();
+  }
 };
 
 std::size_t bytes_of(std::span<const std::vector<wire::Write>> batches) {

@@ -21,6 +21,16 @@ enum class Stream : std::uint8_t { out = 0, err = 1 };
 struct Launch {
   AttemptId attempt;
   TaskSpec spec;
+  ShardId shard{};  // Kept for a restarted node, see RecoveredAttempt.
+  // Then the supervisor kills the whole process tree by itself, however the node fares (hole 14).
+  // Boot-time clock.
+  TimePoint lease_end = kNever;
+};
+
+// The attempt may run until here. Leases only grow; unknown attempts are ignored.
+struct Extend {
+  AttemptId attempt;
+  TimePoint lease_end;
 };
 
 // End the attempt's whole process tree: SIGTERM first, SIGKILL after `grace`; at once when it is
@@ -34,11 +44,24 @@ struct Kill {
 using ProcessAction = std::variant<Launch, Kill>;
 
 // The attempt is over: nothing of its process tree runs any more. Exactly one per Launch. `tails`
-// are the last kOutputTailBytes of each stream (all of it when it is shorter).
+// are the last kOutputTailBytes of each stream (all of it when it is shorter). A tree that its
+// supervisor killed at the end of its lease has the reason `node_stopped`. The supervisor keeps it
+// until the node says that the attempt is settled, and tells a restarted node again.
 struct ProcessEnded {
   AttemptId attempt;
   AttemptResult result;
   std::array<std::string, 2> tails;
+};
+
+// An attempt that a former process of this node launched: its supervisor still runs it.
+struct RecoveredAttempt {
+  AttemptId attempt;
+  ShardId shard{};
+  std::uint32_t cpu_millis = 0;
+  std::uint64_t memory_bytes = 0;
+  WallTime started;
+  TimePoint lease_end;
+  bool operator==(const RecoveredAttempt&) const = default;
 };
 
 // A piece of an attempt's output file on this node.

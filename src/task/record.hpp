@@ -19,6 +19,7 @@ struct TaskRecord {
   std::uint32_t deaths = 0;    // Attempts lost in a row because their node went silent.
   NodeId node;                 // Where the latest attempt is, or was.
   std::uint32_t lease_ms = 0;  // L of a claimed task.
+  bool recovered = false;      // Its shard was recovered by an operator: history may be missing.
   WallTime not_before;         // A retry's back-off; zero when it may run at once.
   std::string argument;        // The element's own input, for the template's placeholders.
   std::optional<AttemptResult> result;  // Of the latest ended attempt.

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "shoal/id.hpp"
 #include "task/process.hpp"
@@ -43,6 +44,12 @@ constexpr RecordName record_name(KeyBits bits) {
           static_cast<std::uint32_t>(bits.low >> 32 & 0xffffff),
           static_cast<std::uint32_t>(bits.low)};
 }
+
+// When the time of a job's records is over (E1), in seconds since 1970: mint time and retention
+// class, both from the id.
+std::uint64_t expiry_of(JobId job);
+// The same of a record; absent: it never expires.
+std::optional<std::uint64_t> expiry_of(KeyBits bits);
 
 // Records whose value is never kept in memory: it is read from disk when asked for.
 constexpr bool detached(KeyBits bits) {

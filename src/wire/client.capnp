@@ -8,6 +8,7 @@ using Task = import "task.capnp";
 using Shard = import "shard.capnp";
 using Work = import "work.capnp";
 using Membership = import "membership.capnp";
+using Control = import "control.capnp";
 
 struct ListJobs {
   limit @0 :UInt32;
@@ -38,6 +39,7 @@ struct ShowTasks {
   from @1 :UInt32;
   limit @2 :UInt32;
   states @3 :UInt32;
+  local @4 :Bool;
 }
 
 struct CancelRequest {
@@ -144,6 +146,14 @@ struct Ring {
   rows @1 :List(RingRow);
 }
 
+struct CommandNode {
+  node :group {
+    high @0 :UInt64;
+    low @1 :UInt64;
+  }
+  body @2 :Control.NodeCommandBody;
+}
+
 struct ClientRequest {
   id @0 :UInt64;
   union {
@@ -158,6 +168,7 @@ struct ClientRequest {
     readLog @9 :ReadLog;
     listMembers @10 :ListMembers;
     getRing @11 :GetRing;
+    commandNode @12 :CommandNode;
   }
 }
 
@@ -178,6 +189,7 @@ struct ClientReply {
     logData @8 :LogData;
     memberList @9 :MemberList;
     ring @10 :Ring;
+    shardCopy @11 :Control.ShardCopy;
   }
 }
 

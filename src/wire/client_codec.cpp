@@ -62,6 +62,7 @@ void put(schema::ShowTasks::Builder out, const ShowTasks& show) {
   out.setFrom(show.from);
   out.setLimit(show.limit);
   out.setStates(show.states);
+  out.setLocal(show.local);
 }
 
 ShowTasks get(schema::ShowTasks::Reader in, Reading&) {
@@ -70,6 +71,7 @@ ShowTasks get(schema::ShowTasks::Reader in, Reading&) {
       .from = in.getFrom(),
       .limit = in.getLimit(),
       .states = in.getStates(),
+      .local = in.getLocal(),
   };
 }
 
@@ -262,6 +264,15 @@ Ring get(schema::Ring::Reader in, Reading& reading) {
   };
 }
 
+void put(schema::CommandNode::Builder out, const CommandNode& command) {
+  put_id(out.getNode(), command.node);
+  put(out.initBody(), command.body);
+}
+
+CommandNode get(schema::CommandNode::Reader in, Reading& reading) {
+  return {.node = get_id(in.getNode()), .body = get(in.getBody(), reading)};
+}
+
 void put(schema::ClientRequest::Builder out, const ClientRequest& request) {
   out.setId(request.id);
   std::visit(Overloaded{
@@ -276,6 +287,7 @@ void put(schema::ClientRequest::Builder out, const ClientRequest& request) {
                  [&](const ReadLog& body) { put(out.initReadLog(), body); },
                  [&](const ListMembers& body) { put(out.initListMembers(), body); },
                  [&](const GetRing& body) { put(out.initGetRing(), body); },
+                 [&](const CommandNode& body) { put(out.initCommandNode(), body); },
              },
              request.body);
 }
@@ -306,6 +318,8 @@ ClientRequestBody get_body(schema::ClientRequest::Reader in, Reading& reading) {
       return get(in.getListMembers(), reading);
     case schema::ClientRequest::GET_RING:
       return get(in.getGetRing(), reading);
+    case schema::ClientRequest::COMMAND_NODE:
+      return get(in.getCommandNode(), reading);
   }
   reading.reject("a request of an unknown kind");
   return {};
@@ -334,6 +348,7 @@ void put(schema::ClientReply::Builder out, const ClientReply& reply) {
                  [&](const LogData& body) { put(out.initLogData(), body); },
                  [&](const MemberList& body) { put(out.initMemberList(), body); },
                  [&](const Ring& body) { put(out.initRing(), body); },
+                 [&](const ShardCopy& body) { put(out.initShardCopy(), body); },
              },
              reply.body);
 }
@@ -360,6 +375,8 @@ ClientReplyBody get_body(schema::ClientReply::Reader in, Reading& reading) {
       return get(in.getMemberList(), reading);
     case schema::ClientReply::RING:
       return get(in.getRing(), reading);
+    case schema::ClientReply::SHARD_COPY:
+      return get(in.getShardCopy(), reading);
   }
   reading.reject("a reply of an unknown kind");
   return {};

@@ -12,6 +12,7 @@
 #include "shoal/job.hpp"
 #include "shoal/result.hpp"
 #include "task/process.hpp"
+#include "wire/control_messages.hpp"
 #include "wire/membership_messages.hpp"
 #include "wire/shard_messages.hpp"
 #include "wire/work_messages.hpp"
@@ -49,6 +50,7 @@ struct ShowTasks {
   std::uint32_t from = 0;
   std::uint32_t limit = 1024;
   std::uint32_t states = ~0U;
+  bool local = false;
 };
 struct CancelRequest {
   JobId job;
@@ -129,9 +131,16 @@ struct Ring {
   std::vector<RingRow> rows;
 };
 
+// An operator's command to one node; zero: the gateway itself. Answered by Done, Error or
+// ShardCopy.
+struct CommandNode {
+  NodeId node;
+  NodeCommandBody body;
+};
+
 using ClientRequestBody =
     std::variant<CreateJob, CreateTasks, CloseJob, CancelRequest, GetJob, ShowTasks, ListJobs,
-                 WatchJob, ReadLog, ListMembers, GetRing>;
+                 WatchJob, ReadLog, ListMembers, GetRing, CommandNode>;
 struct ClientRequest {
   std::uint64_t id = 0;  // Unique in this connection.
   ClientRequestBody body;
@@ -140,8 +149,8 @@ struct ClientRequest {
 struct ClientForget {
   std::uint64_t id = 0;
 };
-using ClientReplyBody =
-    std::variant<Done, Error, JobReply, TasksReply, JobList, WatchEvent, LogData, MemberList, Ring>;
+using ClientReplyBody = std::variant<Done, Error, JobReply, TasksReply, JobList, WatchEvent,
+                                     LogData, MemberList, Ring, ShardCopy>;
 struct ClientReply {
   std::uint64_t id = 0;
   bool last = true;  // Streaming answers end with last = true.

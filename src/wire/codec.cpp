@@ -169,6 +169,17 @@ void put(schema::Message::Builder out, const Message& message) {
                  [&](const OutputData& body) { put(out.initOutputData(), body); },
                  [&](const NodeQuery& body) { put(out.initNodeQuery(), body); },
                  [&](const NodeAnswer& body) { put(out.initNodeAnswer(), body); },
+                 [&](const Retire& body) { put(out.initRetire(), body); },
+                 [&](const OwnerSilent& body) { put(out.initOwnerSilent(), body); },
+                 [&](const OwnerQuery& body) { put(out.initOwnerQuery(), body); },
+                 [&](const OwnerAnswer& body) { put(out.initOwnerAnswer(), body); },
+                 [&](const HandOver& body) { put(out.initHandOver(), body); },
+                 [&](const StoreQuery& body) { put(out.initStoreQuery(), body); },
+                 [&](const StoreAnswer& body) { put(out.initStoreAnswer(), body); },
+                 [&](const SameKey& body) { put(out.initSameKey(), body); },
+                 [&](const LostNodes& body) { put(out.initLostNodes(), body); },
+                 [&](const NodeCommand& body) { put(out.initNodeCommand(), body); },
+                 [&](const NodeCommandReply& body) { put(out.initNodeCommandReply(), body); },
              },
              message);
 }
@@ -228,6 +239,8 @@ std::optional<Message> get_shard(schema::Message::Reader in, Reading& reading) {
       return get(in.getFoundingRecord(), reading);
     case schema::Message::FOUNDING_HELD:
       return get(in.getFoundingHeld(), reading);
+    case schema::Message::RETIRE:
+      return get(in.getRetire(), reading);
     default:
       return std::nullopt;
   }
@@ -282,10 +295,38 @@ std::optional<Message> get_work(schema::Message::Reader in, Reading& reading) {
   }
 }
 
+std::optional<Message> get_control(schema::Message::Reader in, Reading& reading) {
+  switch (in.which()) {
+    case schema::Message::OWNER_SILENT:
+      return get(in.getOwnerSilent(), reading);
+    case schema::Message::OWNER_QUERY:
+      return get(in.getOwnerQuery(), reading);
+    case schema::Message::OWNER_ANSWER:
+      return get(in.getOwnerAnswer(), reading);
+    case schema::Message::HAND_OVER:
+      return get(in.getHandOver(), reading);
+    case schema::Message::STORE_QUERY:
+      return get(in.getStoreQuery(), reading);
+    case schema::Message::STORE_ANSWER:
+      return get(in.getStoreAnswer(), reading);
+    case schema::Message::SAME_KEY:
+      return get(in.getSameKey(), reading);
+    case schema::Message::LOST_NODES:
+      return get(in.getLostNodes(), reading);
+    case schema::Message::NODE_COMMAND:
+      return get(in.getNodeCommand(), reading);
+    case schema::Message::NODE_COMMAND_REPLY:
+      return get(in.getNodeCommandReply(), reading);
+    default:
+      return std::nullopt;
+  }
+}
+
 Message get(schema::Message::Reader in, Reading& reading) {
   if (auto message = get_shard(in, reading)) return *std::move(message);
   if (auto message = get_work(in, reading)) return *std::move(message);
   if (auto message = get_membership(in, reading)) return *std::move(message);
+  if (auto message = get_control(in, reading)) return *std::move(message);
   reading.reject("a message of an unknown kind");
   return PingNack{};
 }

@@ -20,6 +20,7 @@ EnvironmentVariable get(schema::EnvironmentVariable::Reader in, Reading& reading
 void put(schema::TaskSpec::Builder out, const TaskSpec& spec) {
   out.setKind(static_cast<std::uint8_t>(spec.kind));
   out.setSubstitute(spec.substitute);
+  out.setAtMostOnce(spec.at_most_once);
   out.setCpuMillis(spec.cpu_millis);
   out.setMemoryBytes(spec.memory_bytes);
   out.setTimeoutMs(spec.timeout.count());
@@ -50,6 +51,7 @@ TaskSpec get(schema::TaskSpec::Reader in, Reading& reading) {
       .priority = in.getPriority(),
       .output_bytes_max = in.getOutputBytesMax(),
       .substitute = in.getSubstitute(),
+      .at_most_once = in.getAtMostOnce(),
   };
   if (task::spec_bytes(spec) > kSpecBytesMax) reading.reject("a description beyond its limit");
   return spec;
@@ -118,6 +120,7 @@ void put(schema::TaskStatus::Builder out, const TaskStatus& status) {
   out.setFailures(status.failures);
   if (!status.argument.empty()) out.setArgument(blob(status.argument));
   if (status.result) put(out.initResult(), *status.result);
+  out.setRecovered(status.recovered);
 }
 
 TaskStatus get(schema::TaskStatus::Reader in, Reading& reading) {
@@ -128,6 +131,7 @@ TaskStatus get(schema::TaskStatus::Reader in, Reading& reading) {
       .node = get_id(in.getNode()),
       .argument = reading.string(in.getArgument(), kArgumentBytesMax),
       .failures = in.getFailures(),
+      .recovered = in.getRecovered(),
   };
   if (in.hasResult()) status.result = get(in.getResult(), reading);
   return status;

@@ -48,6 +48,8 @@ SHOAL_WIRE_TYPE(Ack);
 SHOAL_WIRE_TYPE(ConfirmItem);
 SHOAL_WIRE_TYPE(Confirm);
 SHOAL_WIRE_TYPE(Confirmed);
+SHOAL_WIRE_TYPE(RetireItem);
+SHOAL_WIRE_TYPE(Retire);
 SHOAL_WIRE_TYPE(TableEntry);
 SHOAL_WIRE_TYPE(TableDigest);
 SHOAL_WIRE_TYPE(TableEntries);
@@ -100,6 +102,7 @@ SHOAL_WIRE_TYPE(HeldAttempt);
 SHOAL_WIRE_TYPE(GiveBack);
 SHOAL_WIRE_TYPE(GiveBackAck);
 SHOAL_WIRE_TYPE(Renew);
+SHOAL_WIRE_TYPE(RenewedAttempt);
 SHOAL_WIRE_TYPE(Renewed);
 SHOAL_WIRE_TYPE(RenewCall);
 SHOAL_WIRE_TYPE(OutcomeItem);
@@ -130,6 +133,27 @@ SHOAL_WIRE_TYPE(ClientForget);
 SHOAL_WIRE_TYPE(ClientReply);
 SHOAL_WIRE_TYPE(NodeQuery);
 SHOAL_WIRE_TYPE(NodeAnswer);
+
+SHOAL_WIRE_TYPE(OwnerSilentItem);
+SHOAL_WIRE_TYPE(OwnerSilent);
+SHOAL_WIRE_TYPE(OwnerQuery);
+SHOAL_WIRE_TYPE(OwnershipItem);
+SHOAL_WIRE_TYPE(OwnerAnswer);
+SHOAL_WIRE_TYPE(HandOver);
+SHOAL_WIRE_TYPE(StoreQuery);
+SHOAL_WIRE_TYPE(StoreAnswer);
+SHOAL_WIRE_TYPE(SameKey);
+SHOAL_WIRE_TYPE(LostNodes);
+SHOAL_WIRE_TYPE(SetDraining);
+SHOAL_WIRE_TYPE(LeaveCluster);
+SHOAL_WIRE_TYPE(ForgetNode);
+SHOAL_WIRE_TYPE(RecoverShard);
+SHOAL_WIRE_TYPE(ShowShard);
+SHOAL_WIRE_TYPE(NodeCommandBody);
+SHOAL_WIRE_TYPE(NodeCommand);
+SHOAL_WIRE_TYPE(ShardCopy);
+SHOAL_WIRE_TYPE(NodeCommandReply);
+SHOAL_WIRE_TYPE(CommandNode);
 
 #undef SHOAL_WIRE_TYPE
 

@@ -10,6 +10,8 @@ struct Load {
   cpuMillisFree @1 :UInt32;
   ready @2 :UInt32;
   running @3 :UInt32;
+  storeSequence @4 :UInt64;
+  wallMs @5 :Int64;
 }
 
 struct MemberInfo {
@@ -24,6 +26,9 @@ struct MemberInfo {
   protocol @6 :UInt32;
   name @7 :Data;
   zone @8 :Data;
+  bootNonce @9 :UInt64;
+  draining @10 :Bool;
+  leaving @11 :Bool;
 }
 
 struct MemberRecord {

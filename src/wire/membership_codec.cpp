@@ -20,6 +20,8 @@ void put(schema::Load::Builder out, const Load& load) {
   out.setMemoryBytesFree(load.memory_bytes_free);
   out.setReady(load.ready);
   out.setRunning(load.running);
+  out.setStoreSequence(load.store_sequence);
+  out.setWallMs(load.wall_ms);
 }
 
 Load get(schema::Load::Reader in, Reading&) {
@@ -28,6 +30,8 @@ Load get(schema::Load::Reader in, Reading&) {
       .memory_bytes_free = in.getMemoryBytesFree(),
       .ready = in.getReady(),
       .running = in.getRunning(),
+      .store_sequence = in.getStoreSequence(),
+      .wall_ms = in.getWallMs(),
   };
 }
 
@@ -39,6 +43,9 @@ void put(schema::MemberInfo::Builder out, const MemberInfo& info) {
   out.setCpuMillis(info.cpu_millis);
   out.setMemoryBytes(info.memory_bytes);
   out.setProtocol(info.protocol);
+  out.setBootNonce(info.boot_nonce);
+  out.setDraining(info.draining);
+  out.setLeaving(info.leaving);
 }
 
 MemberInfo get(schema::MemberInfo::Reader in, Reading& reading) {
@@ -50,6 +57,9 @@ MemberInfo get(schema::MemberInfo::Reader in, Reading& reading) {
       .cpu_millis = in.getCpuMillis(),
       .memory_bytes = in.getMemoryBytes(),
       .protocol = in.getProtocol(),
+      .boot_nonce = in.getBootNonce(),
+      .draining = in.getDraining(),
+      .leaving = in.getLeaving(),
   };
 }
 

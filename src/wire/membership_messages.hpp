@@ -32,6 +32,9 @@ struct Load {
   std::uint64_t memory_bytes_free = 0;
   std::uint32_t ready = 0;  // Ready tasks at the shards it owns, beyond what it runs itself.
   std::uint32_t running = 0;
+  std::uint64_t store_sequence = 0;  // Durable batches of its store so far: peers remember the
+                                     // highest, and know a rolled-back store by it (F2).
+  std::int64_t wall_ms = 0;  // Its wall clock: a node far off the others expires nothing (hole 12).
   bool operator==(const Load&) const = default;
 };
 
@@ -44,6 +47,9 @@ struct MemberInfo {
   std::uint32_t cpu_millis = 0;    // Capacity.
   std::uint64_t memory_bytes = 0;  // Capacity.
   std::uint32_t protocol = 1;      // Highest wire protocol it speaks.
+  std::uint64_t boot_nonce = 0;    // Random for each start: two live ones are two nodes of one key.
+  bool draining = false;           // Keeps what it has, starts nothing new.
+  bool leaving = false;            // Its shards move away; then it leaves.
   bool operator==(const MemberInfo&) const = default;
 };
 

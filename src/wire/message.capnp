@@ -9,6 +9,7 @@ using Membership = import "membership.capnp";
 using Shard = import "shard.capnp";
 using Work = import "work.capnp";
 using Client = import "client.capnp";
+using Control = import "control.capnp";
 
 struct Message {
   union {
@@ -56,6 +57,17 @@ struct Message {
     outputData @41 :Work.OutputData;
     nodeQuery @42 :Client.NodeQuery;
     nodeAnswer @43 :Client.NodeAnswer;
+    retire @44 :Shard.Retire;
+    ownerSilent @45 :Control.OwnerSilent;
+    ownerQuery @46 :Control.OwnerQuery;
+    ownerAnswer @47 :Control.OwnerAnswer;
+    handOver @48 :Control.HandOver;
+    storeQuery @49 :Control.StoreQuery;
+    storeAnswer @50 :Control.StoreAnswer;
+    sameKey @51 :Control.SameKey;
+    lostNodes @52 :Control.LostNodes;
+    nodeCommand @53 :Control.NodeCommand;
+    nodeCommandReply @54 :Control.NodeCommandReply;
   }
 }
 

@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "wire/client_messages.hpp"
+#include "wire/control_messages.hpp"
 #include "wire/membership_messages.hpp"
 #include "wire/shard_messages.hpp"
 #include "wire/work_messages.hpp"
@@ -20,7 +21,9 @@ using Message =
                  FoundingOffer, FoundingWord, FoundingWithdraw, FoundingRecord, FoundingHeld,    //
                  OwnerRequests, OwnerReplies, TaskEvents, JobEvent, CountReport, CountQuery,     //
                  Hint, Pull, Grant, GiveBack, GiveBackAck, Renew, Renewed, RenewCall, Outcomes,  //
-                 OutcomeAck, EndAttempts, ReadOutput, OutputData, NodeQuery, NodeAnswer>;
+                 OutcomeAck, EndAttempts, ReadOutput, OutputData, NodeQuery, NodeAnswer,         //
+                 Retire, OwnerSilent, OwnerQuery, OwnerAnswer, HandOver, StoreQuery, StoreAnswer,
+                 SameKey, LostNodes, NodeCommand, NodeCommandReply>;
 
 // Between a client and its gateway.
 using ClientMessage = std::variant<ClientRequest, ClientForget, ClientReply>;

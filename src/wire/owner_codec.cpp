@@ -74,15 +74,21 @@ CancelTasks get(schema::CancelTasks::Reader in, Reading&) {
   return cancel;
 }
 
-void put(schema::GetJob::Builder out, const GetJob& wanted) { out.setJob(wanted.job.value); }
+void put(schema::GetJob::Builder out, const GetJob& wanted) {
+  out.setJob(wanted.job.value);
+  out.setLocal(wanted.local);
+}
 
-GetJob get(schema::GetJob::Reader in, Reading&) { return {.job = JobId{in.getJob()}}; }
+GetJob get(schema::GetJob::Reader in, Reading&) {
+  return {.job = JobId{in.getJob()}, .local = in.getLocal()};
+}
 
 void put(schema::GetTasks::Builder out, const GetTasks& wanted) {
   out.setJob(wanted.job.value);
   out.setFrom(wanted.from);
   out.setLimit(wanted.limit);
   out.setStates(wanted.states);
+  out.setLocal(wanted.local);
 }
 
 GetTasks get(schema::GetTasks::Reader in, Reading&) {
@@ -91,6 +97,7 @@ GetTasks get(schema::GetTasks::Reader in, Reading&) {
       .from = in.getFrom(),
       .limit = in.getLimit(),
       .states = in.getStates(),
+      .local = in.getLocal(),
   };
 }
 
@@ -212,10 +219,17 @@ JobReply get(schema::JobReply::Reader in, Reading& reading) {
 void put(schema::TasksReply::Builder out, const TasksReply& reply) {
   if (!reply.tasks.empty()) put_list(out.initTasks(count(reply.tasks)), reply.tasks);
   out.setMore(reply.more);
+  if (!reply.missing.empty()) {
+    put_numbers<std::uint32_t>(out.initMissing(count(reply.missing)), reply.missing);
+  }
 }
 
 TasksReply get(schema::TasksReply::Reader in, Reading& reading) {
-  return {.tasks = get_list<TaskStatus>(in.getTasks(), reading), .more = in.getMore()};
+  return {
+      .tasks = get_list<TaskStatus>(in.getTasks(), reading),
+      .more = in.getMore(),
+      .missing = get_numbers<ShardId>(in.getMissing(), reading, kShardsMax),
+  };
 }
 
 void put(schema::TailReply::Builder out, const TailReply& reply) {

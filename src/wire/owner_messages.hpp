@@ -53,8 +53,10 @@ struct CancelTasks {
   JobId job;
   std::optional<std::uint32_t> index;
 };
+// `local`: the owner's committed value without a Confirm round; it may be outdated.
 struct GetJob {
   JobId job;
+  bool local = false;
 };
 // Elements of the addressed shard with index >= from, at most `limit`, whose state bit is set in
 // `states`.
@@ -63,6 +65,7 @@ struct GetTasks {
   std::uint32_t from = 0;
   std::uint32_t limit = 1024;
   std::uint32_t states = ~0U;
+  bool local = false;
 };
 // Soft state: renewed every 2 s, dropped by the owner after 6 s. The first one is answered by a
 // snapshot (TasksReply pages as events), then changes follow as TaskEvents.
@@ -104,6 +107,7 @@ struct JobReply {
 struct TasksReply {
   std::vector<TaskStatus> tasks;
   bool more = false;
+  std::vector<ShardId> missing;  // Shards of the job that nobody answered for (to clients only).
 };
 struct TailReply {
   bool known = false;

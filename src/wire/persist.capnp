@@ -33,6 +33,7 @@ struct TaskRecord {
   state @7 :UInt8;
   argument @8 :Data;
   result @9 :Task.AttemptResult;  # Absent before an attempt has ended.
+  recovered @10 :Bool;
 }
 
 struct JobRecord {

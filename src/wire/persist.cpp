@@ -27,6 +27,7 @@ void put_task(schema::TaskRecord::Builder out, const task::TaskRecord& record) {
   out.setDeaths(record.deaths);
   put_id(out.getNode(), record.node);
   out.setLeaseMs(record.lease_ms);
+  out.setRecovered(record.recovered);
   out.setNotBeforeMs(record.not_before.time_since_epoch().count());
   if (!record.argument.empty()) out.setArgument(blob(record.argument));
   if (record.result) put(out.initResult(), *record.result);
@@ -40,6 +41,7 @@ task::TaskRecord get_task(schema::TaskRecord::Reader in, Reading& reading) {
       .deaths = in.getDeaths(),
       .node = get_id(in.getNode()),
       .lease_ms = in.getLeaseMs(),
+      .recovered = in.getRecovered(),
       .not_before = reading.wall_time(in.getNotBeforeMs()),
       .argument = reading.string(in.getArgument(), kArgumentBytesMax),
   };

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "shoal/result.hpp"
 #include "task/record.hpp"
@@ -13,7 +14,8 @@
 
 namespace shoal::wire {
 
-// A home's durable state of one shard, apart from its records.
+// A home's durable state of one shard, apart from its records. `floor`: records whose expiry time
+// (seconds since 1970, from the id) is at or below it are gone (E1); 0: none is.
 struct ShardState {
   Ballot promised;
   ShardConfig config;
@@ -29,6 +31,12 @@ struct PutRecord {
   ShardId shard{};
   Record record;
 };
+// Removes records: these (E1), or with `all` every one of the shard (H5).
+struct DropRecords {
+  ShardId shard{};
+  std::vector<RecordKey> keys;
+  bool all = false;
+};
 // Node-wide facts by name: cluster, founding, boot epoch, remembered members.
 struct PutMeta {
   std::string name;
@@ -36,7 +44,7 @@ struct PutMeta {
 };
 
 // One batch of an Output is written atomically and in order, then synced.
-using Write = std::variant<PutShard, PutRecord, PutMeta>;
+using Write = std::variant<PutShard, PutRecord, PutMeta, DropRecords>;
 
 std::string encode(const ShardState& state);
 std::string encode(const task::TaskRecord& record);

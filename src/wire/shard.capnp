@@ -222,6 +222,24 @@ struct Confirmed {
   items @1 :List(ConfirmItem);
 }
 
+struct RetireItem {
+  shard @0 :UInt32;
+  config :group {
+    ballot :group {
+      round @1 :UInt64;
+      node :group {
+        high @2 :UInt64;
+        low @3 :UInt64;
+      }
+    }
+    seq @4 :UInt64;
+  }
+}
+
+struct Retire {
+  items @0 :List(RetireItem);
+}
+
 struct TableEntry {
   shard @0 :UInt32;
   owner :group {

@@ -358,6 +358,25 @@ Confirmed get(schema::Confirmed::Reader in, Reading& reading) {
   return {.round = in.getRound(), .items = get_list<ConfirmItem>(in.getItems(), reading)};
 }
 
+void put(schema::RetireItem::Builder out, const RetireItem& item) {
+  out.setShard(number(item.shard));
+  put_ballot(out.getConfig().getBallot(), item.config.ballot);
+  out.getConfig().setSeq(item.config.seq);
+}
+
+RetireItem get(schema::RetireItem::Reader in, Reading&) {
+  return {
+      .shard = ShardId{in.getShard()},
+      .config = {.ballot = get_ballot(in.getConfig().getBallot()), .seq = in.getConfig().getSeq()},
+  };
+}
+
+void put(schema::Retire::Builder out, const Retire& retire) { put_items(out, retire); }
+
+Retire get(schema::Retire::Reader in, Reading& reading) {
+  return {.items = get_list<RetireItem>(in.getItems(), reading)};
+}
+
 void put(schema::TableEntry::Builder out, const TableEntry& entry) {
   out.setShard(number(entry.shard));
   put(out.initConfig(), entry.config);

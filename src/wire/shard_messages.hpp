@@ -162,6 +162,15 @@ struct Confirmed {
   std::vector<ConfirmItem> items;
 };
 
+// H5: a home that left may drop its records, if its config is exactly this one.
+struct RetireItem {
+  ShardId shard{};
+  ConfigId config;
+};
+struct Retire {
+  std::vector<RetireItem> items;
+};
+
 // Shard table: what every node knows of every shard's home and owner, spread by digest push-pull.
 struct TableEntry {
   ShardId shard{};

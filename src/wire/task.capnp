@@ -24,6 +24,7 @@ struct TaskSpec {
   environment @10 :List(EnvironmentVariable);
   workingFolder @11 :Data;
   stdinFile @12 :Data;
+  atMostOnce @13 :Bool;
 }
 
 struct AttemptResult {
@@ -62,6 +63,7 @@ struct TaskStatus {
   }
   argument @6 :Data;
   result @7 :AttemptResult;  # Absent before an attempt has ended.
+  recovered @8 :Bool;
 }
 
 struct JobStatus {

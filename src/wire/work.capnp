@@ -62,6 +62,7 @@ struct CancelTasks {
 
 struct GetJob {
   job @0 :UInt64;
+  local @1 :Bool;
 }
 
 struct GetTasks {
@@ -69,6 +70,7 @@ struct GetTasks {
   from @1 :UInt32;
   limit @2 :UInt32;
   states @3 :UInt32;
+  local @4 :Bool;
 }
 
 struct WatchShard {
@@ -128,6 +130,7 @@ struct JobReply {
 struct TasksReply {
   more @0 :Bool;
   tasks @1 :List(Task.TaskStatus);
+  missing @2 :List(UInt32);
 }
 
 struct TailReply {
@@ -222,16 +225,16 @@ struct GrantItem {
   }
   spec @3 :UInt32;
   shard @4 :UInt32;
-  argument @5 :Data;
+  leaseMs @5 :UInt32;
+  argument @6 :Data;
 }
 
 struct Grant {
   transfer @0 :UInt64;
   pullSentNs @1 :Int64;
-  leaseMs @2 :UInt32;
-  ready @3 :UInt32;
-  specs @4 :List(Task.TaskSpec);
-  items @5 :List(GrantItem);
+  ready @2 :UInt32;
+  specs @3 :List(Task.TaskSpec);
+  items @4 :List(GrantItem);
 }
 
 struct HeldAttempt {
@@ -241,6 +244,7 @@ struct HeldAttempt {
     number @2 :UInt32;
   }
   shard @3 :UInt32;
+  running @4 :Bool;
 }
 
 struct GiveBack {
@@ -254,13 +258,25 @@ struct GiveBackAck {
 struct Renew {
   sentNs @0 :Int64;
   items @1 :List(HeldAttempt);
+  openTransfers @2 :List(UInt64);
+  bootEpoch @3 :UInt64;
+  complete @4 :Bool;
+  longest @5 :Bool;
+}
+
+struct RenewedAttempt {
+  attempt :group {
+    job @0 :UInt64;
+    index @1 :UInt32;
+    number @2 :UInt32;
+  }
+  leaseMs @3 :UInt32;
 }
 
 struct Renewed {
   sentNs @0 :Int64;
-  leaseMs @1 :UInt32;
-  items @2 :List(AttemptId);
-  over @3 :List(AttemptId);
+  items @1 :List(RenewedAttempt);
+  over @2 :List(AttemptId);
 }
 
 struct RenewCall {
@@ -277,6 +293,10 @@ struct OutcomeItem {
   result @4 :Task.AttemptResult;
   out @5 :Data;
   err @6 :Data;
+  node :group {
+    high @7 :UInt64;
+    low @8 :UInt64;
+  }
 }
 
 struct Outcomes {

@@ -43,6 +43,7 @@ void put(schema::GrantItem::Builder out, const GrantItem& item) {
   out.setSpec(item.spec);
   if (!item.argument.empty()) out.setArgument(blob(item.argument));
   out.setShard(number(item.shard));
+  out.setLeaseMs(item.lease_ms);
 }
 
 GrantItem get(schema::GrantItem::Reader in, Reading& reading) {
@@ -51,13 +52,13 @@ GrantItem get(schema::GrantItem::Reader in, Reading& reading) {
       .spec = in.getSpec(),
       .argument = reading.string(in.getArgument(), kArgumentBytesMax),
       .shard = ShardId{in.getShard()},
+      .lease_ms = in.getLeaseMs(),
   };
 }
 
 void put(schema::Grant::Builder out, const Grant& grant) {
   out.setTransfer(grant.transfer);
   out.setPullSentNs(steady(grant.pull_sent));
-  out.setLeaseMs(grant.lease_ms);
   out.setReady(grant.ready);
   if (!grant.specs.empty()) put_list(out.initSpecs(count(grant.specs)), grant.specs);
   put_items(out, grant);
@@ -67,7 +68,6 @@ Grant get(schema::Grant::Reader in, Reading& reading) {
   Grant grant{
       .transfer = in.getTransfer(),
       .pull_sent = steady(in.getPullSentNs()),
-      .lease_ms = in.getLeaseMs(),
       .ready = in.getReady(),
       .specs = get_list<TaskSpec>(in.getSpecs(), reading),
       .items = get_list<GrantItem>(in.getItems(), reading),
@@ -81,10 +81,15 @@ Grant get(schema::Grant::Reader in, Reading& reading) {
 void put(schema::HeldAttempt::Builder out, const HeldAttempt& held) {
   put_attempt(out.getAttempt(), held.attempt);
   out.setShard(number(held.shard));
+  out.setRunning(held.running);
 }
 
 HeldAttempt get(schema::HeldAttempt::Reader in, Reading&) {
-  return {.attempt = get_attempt(in.getAttempt()), .shard = ShardId{in.getShard()}};
+  return {
+      .attempt = get_attempt(in.getAttempt()),
+      .shard = ShardId{in.getShard()},
+      .running = in.getRunning(),
+  };
 }
 
 void put(schema::GiveBack::Builder out, const GiveBack& give_back) { put_items(out, give_back); }
@@ -102,27 +107,43 @@ GiveBackAck get(schema::GiveBackAck::Reader in, Reading& reading) {
 void put(schema::Renew::Builder out, const Renew& renew) {
   out.setSentNs(steady(renew.sent));
   put_items(out, renew);
+  put_numbers<std::uint64_t>(out.initOpenTransfers(count(renew.open_transfers)),
+                             renew.open_transfers);
+  out.setBootEpoch(renew.boot_epoch);
+  out.setComplete(renew.complete);
+  out.setLongest(renew.longest);
 }
 
 Renew get(schema::Renew::Reader in, Reading& reading) {
   return {
       .sent = steady(in.getSentNs()),
       .items = get_list<HeldAttempt>(in.getItems(), reading),
+      .open_transfers = get_numbers<std::uint64_t>(in.getOpenTransfers(), reading),
+      .boot_epoch = in.getBootEpoch(),
+      .complete = in.getComplete(),
+      .longest = in.getLongest(),
   };
+}
+
+void put(schema::RenewedAttempt::Builder out, const RenewedAttempt& renewed) {
+  put_attempt(out.getAttempt(), renewed.attempt);
+  out.setLeaseMs(renewed.lease_ms);
+}
+
+RenewedAttempt get(schema::RenewedAttempt::Reader in, Reading&) {
+  return {.attempt = get_attempt(in.getAttempt()), .lease_ms = in.getLeaseMs()};
 }
 
 void put(schema::Renewed::Builder out, const Renewed& renewed) {
   out.setSentNs(steady(renewed.sent));
-  out.setLeaseMs(renewed.lease_ms);
-  put_attempt_items(out, renewed);
+  put_items(out, renewed);
   if (!renewed.over.empty()) put_attempts(out.initOver(count(renewed.over)), renewed.over);
 }
 
 Renewed get(schema::Renewed::Reader in, Reading& reading) {
   return {
       .sent = steady(in.getSentNs()),
-      .lease_ms = in.getLeaseMs(),
-      .items = get_attempts(in.getItems(), reading),
+      .items = get_list<RenewedAttempt>(in.getItems(), reading),
       .over = get_attempts(in.getOver(), reading),
   };
 }
@@ -138,6 +159,7 @@ RenewCall get(schema::RenewCall::Reader in, Reading& reading) {
 void put(schema::OutcomeItem::Builder out, const OutcomeItem& item) {
   put_attempt(out.getAttempt(), item.attempt);
   out.setShard(number(item.shard));
+  put_id(out.getNode(), item.node);
   put(out.initResult(), item.result);
   if (!item.tails[0].empty()) out.setOut(blob(item.tails[0]));
   if (!item.tails[1].empty()) out.setErr(blob(item.tails[1]));
@@ -147,6 +169,7 @@ OutcomeItem get(schema::OutcomeItem::Reader in, Reading& reading) {
   return {
       .attempt = get_attempt(in.getAttempt()),
       .shard = ShardId{in.getShard()},
+      .node = get_id(in.getNode()),
       .result = get(in.getResult(), reading),
       .tails = {reading.string(in.getOut(), kOutputTailBytes),
                 reading.string(in.getErr(), kOutputTailBytes)},

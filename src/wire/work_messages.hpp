@@ -36,12 +36,12 @@ struct GrantItem {
   std::uint32_t spec = 0;  // Into Grant::specs.
   std::string argument;
   ShardId shard{};
+  std::uint32_t lease_ms = 0;
 };
 // Answer to a Pull. Without items: nothing here that fits; `ready` tells what is left.
 struct Grant {
   std::uint64_t transfer = 0;
   TimePoint pull_sent;
-  std::uint32_t lease_ms = 0;
   std::uint32_t ready = 0;
   std::vector<TaskSpec> specs;
   std::vector<GrantItem> items;
@@ -50,6 +50,7 @@ struct Grant {
 struct HeldAttempt {
   AttemptId attempt;
   ShardId shard{};
+  bool running = false;  // Started, or about to be: not to be taken back as if it never was.
 };
 // Unstarted grants, or attempts ended by the node's stop: no failure of theirs.
 struct GiveBack {
@@ -59,17 +60,30 @@ struct GiveBackAck {
   std::vector<AttemptId> items;
 };
 
-// All attempts that the sender holds of the receiver's shards (rules L2, L3).
+// All attempts that the sender holds of the receiver's shards (rules L2, L3; hole 15): running,
+// unstarted, and ended without an acknowledgement. A claim that a complete renewal does not name is
+// released at once, if the transfer that granted it is closed.
 struct Renew {
   TimePoint sent;
   std::vector<HeldAttempt> items;
+  // Pulls of the sender that may still bring it attempts, at any owner. It starts nothing from
+  // others.
+  std::vector<std::uint64_t> open_transfers;
+  std::uint64_t boot_epoch = 0;  // Transfers of earlier epochs are closed.
+  // Nothing is missing in `items`: it is the only message, and the sender has heard from all its
+  // former supervisors.
+  bool complete = false;
+  bool longest = false;  // The sender stops: it asks for the longest lease there is.
+};
+struct RenewedAttempt {
+  AttemptId attempt;
+  std::uint32_t lease_ms = 0;
 };
 // After a Confirm round begun after the Renew arrived. `over`: not (or no longer) that node's
 // attempts.
 struct Renewed {
-  TimePoint sent;  // Echo: the lease counts from here.
-  std::uint32_t lease_ms = 0;
-  std::vector<AttemptId> items;
+  TimePoint sent;  // Echo: the leases count from here.
+  std::vector<RenewedAttempt> items;
   std::vector<AttemptId> over;
 };
 // A new owner asks a node named by its claims to renew at once.
@@ -80,6 +94,7 @@ struct RenewCall {
 struct OutcomeItem {
   AttemptId attempt;
   ShardId shard{};
+  NodeId node;  // Where it ran: an outcome may come through any node of the home (hole 27).
   AttemptResult result;
   std::array<std::string, 2> tails;
 };

@@ -56,6 +56,28 @@ def process_lives(pid):
         return False
 
 
+def supervisors_of(pid):
+    """The supervisor processes that a node started or took over, by its data folder."""
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        words = file.read().split(b"\0")
+    folder = words[words.index(b"--data") + 1]
+    found = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/cmdline", "rb") as file:
+                command = file.read().split(b"\0")
+            with open(f"/proc/{entry}/environ", "rb") as file:
+                environment = file.read()
+        except OSError:
+            continue
+        if b"supervisor" in command[1:2] and (folder in b" ".join(command) or
+                                              folder in environment):
+            found.append(int(entry))
+    return found
+
+
 def cpu_seconds(pid):
     """User and system time that the process has used."""
     with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:

@@ -26,7 +26,9 @@ struct LogWorld : GatewayWorld {
     client(1, ask);
     show(task);
   }
-  void show(const TaskStatus& task) { answer_all<wire::GetTasks>(wire::TasksReply{{task}, false}); }
+  void show(const TaskStatus& task) {
+    answer_all<wire::GetTasks>(wire::TasksReply{{task}, false, {}});
+  }
   // Answers the one piece that was asked for.
   void piece(const std::string& bytes, bool over, bool held = true) {
     const auto reads = messages<wire::ReadOutput>();

@@ -16,33 +16,37 @@ concept OneOf = (std::same_as<T, Ts> || ...);
 template <class T>
 consteval int field_count() {
   if (OneOf<T, PingNack, Gossip, MemberDigest, Prepare, Promise, Refuse, Fetch, Fetched,
-            WriteRecords, Ack, FoundingHeld, CancelJob, GetJob, OwnerRequests, Done, WrongOwner,
+            WriteRecords, Ack, FoundingHeld, CancelJob, OwnerRequests, Done, WrongOwner,
             OwnerReplies, CountReport, CountQuery, Hint, GiveBack, GiveBackAck, RenewCall, Outcomes,
-            OutcomeAck, ReadOutput, OutputData, ListMembers, GetRing, ClientForget, JobId>)
+            OutcomeAck, ReadOutput, OutputData, ListMembers, GetRing, ClientForget, JobId, Retire,
+            OwnerSilent, OwnerQuery, OwnerAnswer, HandOver, SetDraining, LeaveCluster, ForgetNode,
+            ShowShard>)
     return 1;
   if (OneOf<T, Incarnation, Ballot, ConfigId, RecordKey, RecordVersion, ConfirmItem, Confirm,
             Confirmed, TableDigest, FoundingWithdraw, NewElement, CloseJob, CancelTasks, GetTail,
-            TasksReply, TailReply, OwnerReply, JobEvent, HeldAttempt, Renew, EndAttempts, JobList,
+            TailReply, OwnerReply, JobEvent, GetJob, RenewedAttempt, EndAttempts, JobList,
             WatchEvent, CancelRequest, Ring, ClientRequest, NodeQuery, NodeId, ClusterId, Nonce,
-            TaskId, AttemptId, Address, EnvironmentVariable, Error>)
+            TaskId, AttemptId, Address, EnvironmentVariable, Error, RetireItem, OwnerSilentItem,
+            StoreAnswer, SameKey, LostNodes, RecoverShard, NodeCommand, NodeCommandReply,
+            CommandNode>)
     return 2;
   if (OneOf<T, IndirectPing, PingAck, Record, PrepareItem, DigestEntry, FetchItem, FetchedItem,
             AckException, TableEntry, TableEntries, OwnerRequest, TaskEvent, CountQueryItem,
-            WatchJob, Quantiles, ClientReply, task::SpecRecord, ShardState>)
+            WatchJob, Quantiles, ClientReply, task::SpecRecord, ShardState, HeldAttempt, TasksReply,
+            Renewed, OwnershipItem, StoreQuery>)
     return 3;
-  if (OneOf<T, Load, Ping, MemberTable, ShardConfig, RefuseItem, FoundingMember, FoundingOffer,
-            FoundingWord, CreateTasks, GetTasks, WatchShard, JobReply, TaskEvents, GrantItem,
-            Renewed, OutcomeItem, ShowTasks, RingRow, NodeAnswer>)
+  if (OneOf<T, Ping, MemberTable, ShardConfig, RefuseItem, FoundingMember, FoundingOffer,
+            FoundingWord, CreateTasks, WatchShard, JobReply, TaskEvents, RingRow, NodeAnswer>)
     return 4;
-  if (OneOf<T, FoundingRecord, CountItem, ListJobs, ReadLog, MemberList, task::OutputRead,
-            task::OutputPiece>)
+  if (OneOf<T, GetTasks, GrantItem, Grant, OutcomeItem, ShowTasks, FoundingRecord, CountItem,
+            ListJobs, ReadLog, MemberList, task::OutputRead, task::OutputPiece>)
     return 5;
-  if (OneOf<T, MemberRecord, Pull, Grant, LogData, MemberRow, Hello>) return 6;
-  if (OneOf<T, MemberInfo, PromiseItem, WriteItem, AckItem, CreateJob, TaskCounts, TaskStatus>)
-    return 7;
-  if (OneOf<T, JobStatus, task::TaskRecord>) return 9;
-  if (OneOf<T, AttemptResult, task::JobRecord>) return 10;
-  if (OneOf<T, TaskSpec>) return 13;
+  if (OneOf<T, Load, MemberRecord, Pull, Renew, LogData, MemberRow, Hello>) return 6;
+  if (OneOf<T, PromiseItem, WriteItem, AckItem, CreateJob, TaskCounts, ShardCopy>) return 7;
+  if (OneOf<T, TaskStatus>) return 8;
+  if (OneOf<T, JobStatus>) return 9;
+  if (OneOf<T, AttemptResult, MemberInfo, task::JobRecord, task::TaskRecord>) return 10;
+  if (OneOf<T, TaskSpec>) return 14;
   if (OneOf<T, NodeStats>) return 17;
   return 0;
 }
@@ -74,15 +78,18 @@ auto fields(T& value) {
   } else if constexpr (kCount == 7) {
     auto& [a, b, c, d, e, f, g] = value;
     return std::tie(a, b, c, d, e, f, g);
+  } else if constexpr (kCount == 8) {
+    auto& [a, b, c, d, e, f, g, h] = value;
+    return std::tie(a, b, c, d, e, f, g, h);
   } else if constexpr (kCount == 9) {
     auto& [a, b, c, d, e, f, g, h, i] = value;
     return std::tie(a, b, c, d, e, f, g, h, i);
   } else if constexpr (kCount == 10) {
     auto& [a, b, c, d, e, f, g, h, i, j] = value;
     return std::tie(a, b, c, d, e, f, g, h, i, j);
-  } else if constexpr (kCount == 13) {
-    auto& [a, b, c, d, e, f, g, h, i, j, k, l, m] = value;
-    return std::tie(a, b, c, d, e, f, g, h, i, j, k, l, m);
+  } else if constexpr (kCount == 14) {
+    auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = value;
+    return std::tie(a, b, c, d, e, f, g, h, i, j, k, l, m, n);
   } else if constexpr (kCount == 17) {
     auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q] = value;
     return std::tie(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q);

@@ -20,6 +20,7 @@ constexpr std::uint64_t values_of(TaskState) { return 7; }
 constexpr std::uint64_t values_of(EndReason) { return 8; }
 constexpr std::uint64_t values_of(MemberState) { return 4; }
 constexpr std::uint64_t values_of(task::Stream) { return 2; }
+constexpr std::uint64_t values_of(Ownership) { return 3; }
 constexpr std::uint64_t values_of(ShardId) { return 65'536; }
 
 class Randomizer {
