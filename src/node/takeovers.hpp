@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <map>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "node/context.hpp"
@@ -39,8 +40,8 @@ class Takeovers {
   void on_refused(Now now, const shard::RefusedEvent& event);
   void on_owned(Now now, ShardId shard);
   void on_lost(Now now, ShardId shard);
-  // Something of this node waits for an answer of the shard's owner since `since`: after
-  // kSilenceMax the next node of the home is told.
+  // The shard's owner left something of this node unanswered for kSilenceMax: the next node of the
+  // home is told.
   void on_unanswered(Now now, ShardId shard, NodeId owner);
 
   void on_message(Now now, NodeId from, const wire::OwnerSilent& message);
@@ -53,7 +54,43 @@ class Takeovers {
   TimePoint wake_at() const;
 
  private:
+  enum class Phase : std::uint8_t { idle, asked, waiting };
+  // A shard of whose home this node is, and that it does not own.
+  struct Watched {
+    Phase phase = Phase::idle;
+    TimePoint due = kNever;  // As it stands in due_.
+    NodeId asked;
+    wire::Ballot silent;           // While waiting: whose owner is to be replaced.
+    std::uint32_t strikes = 0;     // Questions in a row without an answer.
+    bool complaint = false;        // Somebody else was left unanswered too.
+    TimePoint lost_at{};           // When this node owned it last.
+    wire::Ballot refused;          // The highest that refused this node.
+    TimePoint complained_at{};     // When this node told the home of a silent owner.
+    std::uint32_t complaints = 0;  // Rotates through the home.
+  };
+
+  bool home_of(ShardId shard) const;
+  wire::Ballot believed(ShardId shard) const;
+  bool absent(NodeId node) const;
+  Watched& watched(ShardId shard) { return watched_[shard]; }
+  void set_due(ShardId shard, Watched& entry, Phase phase, TimePoint due);
+  void scan(Now now);
+  void examine(Now now, ShardId shard);
+  void ask(Now now, ShardId shard, NodeId owner);
+  void wait_for_rank(Now now, ShardId shard);
+  void fire(Now now, ShardId shard);
+  void take_back(Now now);
+  void on_answer(Now now, NodeId from, const wire::OwnershipItem& item);
+
   Context& context_;
+  TimePoint started_{};
+  TimePoint next_scan_ = kNever;
+  TimePoint next_take_back_ = kNever;
+  std::map<ShardId, Watched> watched_;
+  std::set<std::pair<TimePoint, ShardId>> due_;  // Of those that are asked or waiting.
+  std::map<NodeId, std::vector<ShardId>> questions_;
+  std::map<NodeId, std::vector<wire::OwnershipItem>> answers_;
+  std::map<NodeId, std::vector<wire::OwnerSilentItem>> silences_;
 };
 
 }  // namespace shoal::node

@@ -104,7 +104,7 @@ class TaskStore {
 
   void drop_shard(ShardId shard);
   void drop_expired(ShardId shard, std::uint64_t floor);  // E1: those records are gone.
-  void sweep();  // Forgets jobs with nothing left to do.
+  void sweep();                                           // Forgets jobs with nothing left to do.
 
  private:
   using Key = std::pair<JobId, ShardId>;

@@ -217,7 +217,7 @@ void Shards::on_time(TimePoint now) {
 
 bool Shards::candidate(ShardId shard) const {
   const Slot* slot = find(shard);
-  return slot != nullptr && slot->candidate != nullptr;
+  return slot != nullptr && (slot->candidate != nullptr || slot->wanted);
 }
 
 bool Shards::owns(ShardId shard) const {

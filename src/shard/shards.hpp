@@ -64,7 +64,7 @@ class Shards {
   // in its config. Nothing happens for a shard it owns or is a candidate for.
   void take_over(TimePoint now, ShardId shard);
   void yield(ShardId shard);
-  bool candidate(ShardId shard) const;
+  bool candidate(ShardId shard) const;  // Also between two attempts.
 
   // G1. False: not the owner, a change is under way, the config is not held by a quorum yet, or the
   // target cannot be or is the home already.
