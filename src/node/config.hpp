@@ -6,6 +6,7 @@
 
 #include "base/address.hpp"
 #include "base/time.hpp"
+#include "shard/output.hpp"
 #include "shoal/id.hpp"
 
 namespace shoal::node {
@@ -30,6 +31,7 @@ struct NodeConfig {
   std::string version = "0.1.0";
   Duration lease = std::chrono::seconds(5);  // L of every claim.
   std::uint64_t records_max = 20'000'000;    // New tasks are refused beyond (ErrorCode::overload).
+  shard::ShardsConfig shards;                // Times, and switched-off rules for tests.
 };
 
 }  // namespace shoal::node

@@ -33,7 +33,7 @@ constexpr std::string_view kMetaMembers = "members";
 
 Node::Parts::Parts(const NodeConfig& config, std::uint64_t seed)
     : context(config, seed),
-      shards(config.id, {}, mix64(seed)),
+      shards(config.id, config.shards, mix64(seed)),
       founding(context),
       store(context),
       operations(context),

@@ -411,6 +411,15 @@ TimePoint Runner::wake_at() const {
   return at;
 }
 
+std::optional<TimePoint> Runner::lease_end(const AttemptId& attempt) const {
+  const auto found = running_.find(attempt);
+  if (found != running_.end()) return found->second.assignment.lease_end;
+  const auto held =
+      std::ranges::find_if(held_, [&](const Held& h) { return h.assignment.attempt == attempt; });
+  if (held == held_.end()) return std::nullopt;
+  return held->assignment.lease_end;
+}
+
 std::vector<AttemptId> Runner::running() const {
   std::vector<AttemptId> attempts;
   attempts.reserve(running_.size());

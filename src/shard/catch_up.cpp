@@ -150,6 +150,14 @@ void Owner::probe(TimePoint now, Peer& peer, Effects& effects) {
   peer.probe_at = now + settings_.retransmit_after;
 }
 
+std::size_t Owner::unanswered_most() const {
+  std::size_t most = 0;
+  for (const Peer& peer : peers_) {
+    if (peer.node != self_) most = std::max(most, peer.outstanding.size());
+  }
+  return most;
+}
+
 void Owner::release(Effects& effects) {
   for (Peer& peer : peers_) {
     for (const Batch& batch : peer.outstanding) {

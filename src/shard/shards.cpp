@@ -297,6 +297,17 @@ std::size_t Shards::record_count(ShardId shard) const {
   return slot != nullptr ? slot->replica.records().size() : 0;
 }
 
+Shards::Load Shards::load() const {
+  Load load{.writes = 0, .catching_up = 0, .rounds = rounds_.count()};
+  for (const auto& [node, items] : effects_.catching_up) {
+    load.catching_up = std::max<std::size_t>(load.catching_up, items);
+  }
+  for (const auto& slot : slots_) {
+    if (slot && slot->owner) load.writes = std::max(load.writes, slot->owner->unanswered_most());
+  }
+  return load;
+}
+
 void Shards::check_invariants() const {
   for (const auto& slot : slots_) {
     if (!slot) continue;

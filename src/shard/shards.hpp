@@ -122,6 +122,13 @@ class Shards {
   // Aborts on a violation. Linear in the number of records: for tests and simulation.
   void check_invariants() const;
   std::size_t record_count(ShardId shard) const;
+  // What is bounded: writes without an answer and catch-up items to any one home, Confirm rounds.
+  struct Load {
+    std::size_t writes = 0;
+    std::size_t catching_up = 0;
+    std::size_t rounds = 0;
+  };
+  Load load() const;
 
  private:
   // Never candidate and owner at once.
