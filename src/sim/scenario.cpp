@@ -81,19 +81,9 @@ bool Scenario::found(Duration deadline) {
   return await_agreement(deadline) && await_serving(until - world_.now());
 }
 
-JobHooks Scenario::job_hooks() {
-  JobHooks hooks;
-  hooks.acknowledged = [this](const TaskId& task) { monitor_.outcomes().acknowledged(task); };
-  hooks.shown = [this](JobId job, const TaskStatus& status) {
-    monitor_.outcomes().shown(world_.now(), job, status);
-  };
-  hooks.trouble = [this](std::string text) { monitor_.add_violation(std::move(text)); };
-  return hooks;
-}
-
 JobClient& Scenario::submit(JobPlan plan) {
   if (!submit_hooks_.finished) {
-    submit_hooks_ = job_hooks();
+    submit_hooks_ = monitor_.job_hooks();
     submit_hooks_.finished = [] {};
   }
   Random& random = world_.random();
@@ -109,7 +99,7 @@ JobClient& Scenario::submit(JobPlan plan) {
 
 Workload& Scenario::add_workload(const WorkloadOptions& options) {
   const std::uint64_t seed = world_.random().next();
-  workloads_.push_back(std::make_unique<Workload>(world_, options, job_hooks(), seed));
+  workloads_.push_back(std::make_unique<Workload>(world_, options, monitor_.job_hooks(), seed));
   workloads_.back()->begin();
   return *workloads_.back();
 }

@@ -68,7 +68,6 @@ class Scenario {
 
  private:
   bool whole();
-  JobHooks job_hooks();
   Duration pace() const;  // How often to look at all nodes: a look costs nodes squared.
 
   ClusterOptions options_;

@@ -26,6 +26,7 @@
 #include "sim/network.hpp"
 #include "sim/node_clock.hpp"
 #include "sim/processes.hpp"
+#include "sim/taps.hpp"
 #include "sim/trace.hpp"
 
 namespace shoal::sim {
@@ -106,6 +107,7 @@ class Simulator {
 
   // --- Time
   TimePoint now() const { return now_; }
+  const NodeClock& clock(NodeIndex index) const { return host(index).clock; }
   WallTime wall() const;
   void at(TimePoint when, std::function<void()> action);
   void after(Duration delay, std::function<void()> action) { at(now_ + delay, std::move(action)); }
@@ -118,6 +120,7 @@ class Simulator {
 
   // --- Looking on
   void set_hooks(WorldHooks hooks) { hooks_ = std::move(hooks); }
+  void set_taps(Taps taps) { taps_ = std::move(taps); }
   // Messages for which it returns true vanish: a mutation, for the checkers' own tests.
   void set_filter(std::function<bool(NodeIndex from, const node::Envelope&)> drops);
   // What the node and its host are at, and whom it sees: one line for people.
@@ -233,6 +236,7 @@ class Simulator {
   std::uint64_t messages_sent_ = 0;
   std::map<ShardId, std::map<wire::Ballot, bool>> prepared_;
   WorldHooks hooks_;
+  Taps taps_;
   std::function<bool(NodeIndex, const node::Envelope&)> drops_;
   Trace trace_;
   WorldFigures figures_;
