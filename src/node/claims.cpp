@@ -196,6 +196,11 @@ void Claims::on_recovered_claim(Now now, ShardId shard, TaskId id, const task::T
                  task.node,
                  lease_of(task),
                  scheduling::lease_end_at_owner(now.steady, lease_of(task))};
+  if (context_.config.mutations.lease_wait_from_prepare) {
+    claims_[id].until =
+        scheduling::lease_end_at_owner(context_.shards->prepared_at(shard), lease_of(task));
+  }
+  if (context_.config.mutations.no_lease_wait) claims_[id].until = now.steady;
   std::vector<ShardId>& shards = calls_[task.node];
   if (shards.empty() || shards.back() != shard) shards.push_back(shard);
 }
@@ -244,13 +249,17 @@ void Claims::on_pull(Now now, NodeId from, const wire::Pull& pull) {
     bytes += ready->held.task.argument.size() + task::spec_bytes(ready->job->spec);
     ++pending.waiting;
     pending.shards.push_back(popped->task.shard);
+    const AttemptId attempt{popped->task.task, ready->held.task.attempt + 1};
+    if (context_.config.mutations.grant_before_commit) {
+      pending.items.push_back({attempt, popped->task.shard});
+    }
     claim(now, popped->task, std::move(ready->held), from, operation);
   }
   transfers_[key] = std::move(transfer);
   if (pending.waiting < pull.count_max) hungry_[from] = {now.steady, room};
   const bool empty = pending.waiting == 0;
   grants_[operation] = std::move(pending);
-  if (empty) send_grant(now, operation);
+  if (empty || context_.config.mutations.grant_before_commit) send_grant(now, operation);
 }
 
 void Claims::send_grant(Now, std::uint64_t operation) {
@@ -338,7 +347,7 @@ void Claims::record_outcome(Now now, NodeId from, wire::OutcomeItem& item) {
 void Claims::release(Now now, ShardId shard, TaskId id, TaskStore::Held held, bool death) {
   task::TaskRecord& task = held.task;
   task.state = TaskState::ready;
-  if (death && ++task.deaths >= kDeathsMax) {
+  if (death && ++task.deaths >= kDeathsMax && !context_.config.mutations.deaths_unlimited) {
     probes::mark(probes::Mark::task_lost);
     // A task that outlives no node must not eat the cluster.
     task.state = TaskState::lost;
@@ -386,9 +395,21 @@ void Claims::on_renew(Now now, NodeId from, wire::Renew renew) {
     if (!pending.answer.over.empty()) context_.send(from, std::move(pending.answer));
     return;
   }
+  if (context_.config.mutations.renew_unlisted) add_unlisted(pending);
+  if (context_.config.mutations.renew_without_confirm) {
+    renewals_[0] = std::move(pending);
+    return on_confirmed(now, {.ticket = 0, .confirmed = {shards.begin(), shards.end()}});
+  }
   const std::uint64_t ticket =
       context_.shards->confirm(now.steady, std::vector<ShardId>(shards.begin(), shards.end()));
   renewals_[ticket] = std::move(pending);
+}
+
+// Only under Mutations::renew_unlisted.
+void Claims::add_unlisted(PendingRenewal& pending) {
+  for (const auto& [id, claim] : claims_) {
+    if (claim.node == pending.from) pending.candidates.push_back({claim.attempt, claim.shard});
+  }
 }
 
 void Claims::on_confirmed(Now now, const shard::ConfirmDone& done) {

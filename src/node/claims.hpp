@@ -111,6 +111,7 @@ class Claims {
   void send_grant(Now now, std::uint64_t operation);
   void release(Now now, ShardId shard, TaskId id, TaskStore::Held held, bool death);
   void record_outcome(Now now, NodeId from, wire::OutcomeItem& item);
+  void add_unlisted(PendingRenewal& pending);
   void lapse(Now now);
   void enqueue_delayed(Now now);
   void hint(Now now);

@@ -192,7 +192,8 @@ void Runner::on_grant(Now now, NodeId from, const wire::Grant& grant) {
       continue;
     }
     const TimePoint lease_end = scheduling::lease_end_at_executor(
-        grant.pull_sent, std::chrono::milliseconds(item.lease_ms));
+        context_.config.mutations.lease_from_receipt ? now.steady : grant.pull_sent,
+        std::chrono::milliseconds(item.lease_ms));
     accept(now, {item.attempt, item.shard, from, lease_end}, grant.specs[item.spec], item.argument);
   }
   next_pull_ = std::min(next_pull_, now.steady);
@@ -295,6 +296,7 @@ void Runner::return_unstarted(Now now) {
 }
 
 void Runner::check_leases(Now now) {
+  if (context_.config.mutations.no_fence) return;
   std::vector<AttemptId> over;
   for (const auto& [attempt, running] : running_) {
     if (running.assignment.lease_end <= now.steady) over.push_back(attempt);

@@ -19,11 +19,18 @@ namespace shoal::shard {
 // is wrong, and a checker that does not notice is no checker.
 struct Mutations {
   bool count_own_unsynced = false;     // 1.1: the owner counts itself before its disk answered.
+  bool acks_unsynced = false;          // 1.1: a home's Ack waits for no disk.
+  bool promises_unsynced = false;      // 1.1: a home's Promise waits for no disk.
   bool no_promise_check = false;       // H2: writes below the promise are taken.
   bool no_promise_raise = false;       // H2: a write does not raise the promise.
   bool no_record_order = false;        // H2: an older version overwrites a newer one.
+  bool blank_promises = false;         // F2: a node without state promises.
+  bool own_promise_left_out = false;   // C2: others are asked at once, and their promises suffice.
   bool one_promise_enough = false;     // C3: no quorum of promises.
+  bool own_copy_only = false;          // C3: nothing is merged but what the candidate has.
   bool merge_by_version_only = false;  // C5: ballots are ignored.
+  bool unsettled_as_settled = false;   // O3: what a minority holds is not written again.
+  bool show_unsettled = false;         // O3: what is not settled yet is shown.
   bool show_uncommitted = false;       // O4: what is proposed is shown.
   bool reuse_version = false;          // O1: a second value under an unanswered version.
   bool resume_ballot_after_restart = false;  // O5: the ballot found on disk is used on.

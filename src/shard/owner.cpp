@@ -116,7 +116,10 @@ CommittedValue Owner::committed(const wire::RecordKey& key, const Replica& repli
   if (blocked(key)) return {.state = Committed::unsettled};
   const StoredRecord* stored = replica.find(key);
   const auto flight = flights_.find(key);
-  if (flight != flights_.end() && !settings_.mutations.show_uncommitted) {
+  const bool unsettled = flight != flights_.end() && flight->second.state == Committed::unsettled;
+  const bool hidden =
+      !settings_.mutations.show_uncommitted && !(unsettled && settings_.mutations.show_unsettled);
+  if (flight != flights_.end() && hidden) {
     const bool present = flight->second.state == Committed::present;
     return {.state = flight->second.state, .value = present ? &flight->second.committed : nullptr};
   }

@@ -97,11 +97,13 @@ void Shards::start(TimePoint now, ShardId shard, Slot& slot) {
   const std::uint64_t round = std::max(replica.promised().round, slot.round_seen) + 1;
   slot.candidate = std::make_unique<Candidate>(
       self_, shard, wire::Ballot{.round = round, .node = self_}, config, settings_);
+  slot.prepared_at = now;
   const auto prepared = replica.on_prepare(slot.candidate->prepare(), effects_.output.writes);
   SHOAL_ASSERT(prepared == Replica::Prepared::promised);
   for (wire::PromiseItem& page : replica.promise()) {
     effects_.outbox.promise(self_, std::move(page));
   }
+  if (settings_.mutations.own_promise_left_out) slot.candidate->prepare_others(now, effects_);
   mark_busy(now, shard, slot);
 }
 

@@ -82,6 +82,9 @@ class Shards {
   // What the peer holds is not what it was known to hold: damaged records are sent again.
   void on_peer_restarted(TimePoint now, NodeId peer);
 
+  // When this node began the takeover that made it the owner. For Mutations of the node only.
+  TimePoint prepared_at(ShardId shard) const { return find(shard)->prepared_at; }
+
   bool owns(ShardId shard) const;
   wire::Ballot ballot(ShardId shard) const;              // Of the owner; (0, none) if not owned.
   wire::Ballot promised(ShardId shard) const;            // (0, none) for an unknown shard.
@@ -143,6 +146,7 @@ class Shards {
     bool dirty = false;  // In dirty_.
     bool busy = false;   // In busy_.
     TimePoint retry_at = kNever;
+    TimePoint prepared_at{};  // When the latest candidacy began.
   };
 
   Slot* find(ShardId shard);
@@ -159,6 +163,7 @@ class Shards {
   void step_down(TimePoint now, ShardId shard, Slot& slot);
   void obey_promise(TimePoint now, ShardId shard, Slot& slot);
   void flush(TimePoint now, Slot& slot);
+  void send_unsynced();
   bool sweep(TimePoint now, ShardId shard, Slot& slot);
   void answer_fetch(NodeId to, const wire::FetchItem& item, const Replica& replica);
   void on_value(TimePoint now, const ReadPurpose& purpose, ValueRead answer);

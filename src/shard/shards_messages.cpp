@@ -10,6 +10,8 @@ namespace shoal::shard {
 void Shards::on_message(TimePoint now, NodeId from, const wire::Prepare& message) {
   for (const wire::PrepareItem& item : message.items) {
     Slot* slot = find(item.shard);
+    if (slot == nullptr && settings_.mutations.blank_promises) found(item.shard, item.config);
+    slot = find(item.shard);
     if (slot == nullptr) continue;  // F2: no state, no answer.
     flush(now, *slot);              // The digest speaks of what is in `writes` only.
     switch (slot->replica.on_prepare(item, effects_.output.writes)) {
@@ -211,6 +213,20 @@ void Shards::on_value(TimePoint now, const ReadPurpose& purpose, ValueRead answe
   }
 }
 
+// Only under Mutations::acks_unsynced and promises_unsynced.
+void Shards::send_unsynced() {
+  std::vector<Outgoing> waiting;
+  for (Outgoing& out : effects_.output.promises) {
+    const bool ack = std::holds_alternative<wire::Ack>(out.message);
+    const bool promise = std::holds_alternative<wire::Promise>(out.message);
+    const bool unsynced = (ack && settings_.mutations.acks_unsynced) ||
+                          (promise && settings_.mutations.promises_unsynced);
+    const bool at_once = unsynced && out.to != self_;
+    (at_once ? effects_.output.messages : waiting).push_back(std::move(out));
+  }
+  effects_.output.promises = std::move(waiting);
+}
+
 Output Shards::take_output(TimePoint now) {
   for (const ShardId shard : std::exchange(dirty_, {})) {
     Slot& slot = *find(shard);
@@ -232,6 +248,7 @@ Output Shards::take_output(TimePoint now) {
       },
       effects_.output.messages, effects_.output.confirmed);
   effects_.outbox.drain(effects_.output);
+  if (settings_.mutations != Mutations{}) send_unsynced();
   return std::exchange(effects_.output, {});
 }
 

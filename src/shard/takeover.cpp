@@ -96,7 +96,7 @@ bool Candidate::promises_suffice() const {
     return it != promises_.end() && it->second.complete();
   };
   // C2: the own durable promise is part of every quorum.
-  if (!self_promised_) return false;
+  if (!self_promised_ && !settings_.mutations.own_promise_left_out) return false;
   return settings_.mutations.one_promise_enough || quorum(merge_.config, promised);
 }
 
@@ -149,6 +149,8 @@ MergedRecord Candidate::merge_one(
   std::uint32_t bad = 0;
   const bool by_version = settings_.mutations.merge_by_version_only;
   for (const auto& [promiser, entry] : group) {
+    const bool own = merge_.promisers.at(promiser) == self_;
+    if (settings_.mutations.own_copy_only && !own) continue;
     if (entry.bad) {
       bad |= 1U << promiser;
     } else if (by_version ? merged.version.version < entry.version.version
@@ -169,7 +171,8 @@ MergedRecord Candidate::merge_one(
       return i < merge_.promisers.size() && (mask >> i & 1U) != 0;
     };
   };
-  merged.settled = quorum(merge_.config, in(merged.holders));
+  merged.settled =
+      quorum(merge_.config, in(merged.holders)) || settings_.mutations.unsettled_as_settled;
   // A promiser counts for no id it marked bad.
   merged.blocked = bad != 0 && !quorum(merge_.config, in(~bad));
   if (bad != 0) probes::mark(probes::Mark::abstained);

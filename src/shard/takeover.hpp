@@ -58,6 +58,7 @@ class Candidate {
 
   const wire::Ballot& ballot() const { return ballot_; }
   wire::PrepareItem prepare() const { return {shard_, ballot_, merge_.config}; }
+  void prepare_others(TimePoint now, Effects& effects);
 
   Progress on_promise(TimePoint now, NodeId from, const wire::PromiseItem& item, Replica& replica,
                       Effects& effects);
@@ -85,7 +86,6 @@ class Candidate {
   };
 
   bool adopt(const wire::ShardConfig& config);
-  void prepare_others(TimePoint now, Effects& effects);
   Progress try_merge(TimePoint now, Replica& replica, Effects& effects);
   bool merge_digests();
   MergedRecord merge_one(const wire::RecordKey& key,
