@@ -145,6 +145,7 @@ bool OwnerCalls::retried(Now now, NodeId from, std::uint64_t id, Call& call,
   }
   if (wrong != nullptr && wrong->entry.shard == call.shard) context_.table->merge(wrong->entry);
   if (from != call.to || call.queued) return true;  // It was sent on since.
+  call.sent = kNever;
   if (later) {
     call.redirects = 0;
     call.excuse = error->message;
@@ -185,6 +186,9 @@ void OwnerCalls::on_time(Now now) {
       finish(now, found, {}, body);
       continue;
     }
+    if (call.to && call.sent != kNever && now.steady - call.sent >= kAnswerTimeout) {
+      context_.unanswered.emplace_back(call.shard, call.to);
+    }
     schedule(id, call, now.steady + kAnswerTimeout);
     enqueue(id, call);
   }
@@ -212,6 +216,7 @@ void OwnerCalls::flush(Now now) {
     Call& call = found->second;
     call.queued = false;
     call.to = target(call);
+    call.sent = now.steady;
     ++call.tries;
     schedule(id, call, now.steady + kAnswerTimeout);
     if (call.to) add(call.to, id, call.shard, call.body, call.bytes);

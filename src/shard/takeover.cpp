@@ -67,6 +67,7 @@ Candidate::Progress Candidate::on_newer_config(TimePoint now, const wire::ShardC
 bool Candidate::adopt(const wire::ShardConfig& config) {
   if (!(merge_.config.id < config.id)) return true;
   merge_.config = config;
+  merge_.promised_at = kNever;
   prepare_at_ = TimePoint{};  // Its members are prepared at once.
   prepare_interval_ = Duration{};
   return voter(merge_.config, self_) && members(merge_.config).size() <= 32;
@@ -100,6 +101,7 @@ bool Candidate::promises_suffice() const {
 
 Candidate::Progress Candidate::try_merge(TimePoint now, Replica& replica, Effects& effects) {
   if (!promises_suffice()) return Progress::going;
+  if (merge_.promised_at == kNever) merge_.promised_at = now;
   const bool all = merge_digests();
   // Copies are bad: another home's promise may still free them, so give it a moment.
   if (!all && merge_.promisers.size() < voters(merge_.config).size()) {
