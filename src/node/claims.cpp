@@ -6,6 +6,7 @@
 
 #include "base/format.hpp"
 #include "base/log.hpp"
+#include "base/probes.hpp"
 #include "node/watches.hpp"
 
 namespace shoal::node {
@@ -146,7 +147,7 @@ void Claims::hint(Now now) {
   const wire::Hint hint{static_cast<std::uint32_t>(std::min<std::size_t>(queue_.size(), ~0U))};
   for (const NodeId node : chosen) {
     hungry_.erase(node);
-    context_.send(node, hint);
+    if (!probes::fails(probes::Site::hint_lost)) context_.send(node, hint);
   }
 }
 
@@ -189,6 +190,7 @@ void Claims::on_claimed(Now now, ShardId shard, TaskId id, const task::TaskRecor
 }
 
 void Claims::on_recovered_claim(Now now, ShardId shard, TaskId id, const task::TaskRecord& task) {
+  probes::mark(probes::Mark::claim_found);
   claims_[id] = {{id, task.attempt},
                  shard,
                  task.node,
@@ -217,6 +219,7 @@ void Claims::end_attempt(ShardId, TaskId id, const task::TaskRecord& task) {
 void Claims::on_pull(Now now, NodeId from, const wire::Pull& pull) {
   const std::pair key{from, pull.transfer};
   if (const auto known = transfers_.find(key); known != transfers_.end()) {
+    probes::mark(probes::Mark::pull_repeated);
     if (known->second.sent) context_.send(from, known->second.grant);
     return;
   }
@@ -224,7 +227,8 @@ void Claims::on_pull(Now now, NodeId from, const wire::Pull& pull) {
   transfer.grant = {.transfer = pull.transfer, .pull_sent = pull.sent};
   transfer.forget_at = now.steady + kTransferMemory;
   // At most half of the backlog, so that two nodes do not hand the same work to and fro.
-  const std::size_t half = context_.stopping ? 0 : (queue_.size() + 1) / 2;
+  const bool none = context_.stopping || probes::fails(probes::Site::pull_refused);
+  const std::size_t half = none ? 0 : (queue_.size() + 1) / 2;
   const std::size_t most =
       std::min({half, std::size_t{pull.count_max}, std::size_t{kGrantItemsMax}});
   scheduling::Resources room{pull.cpu_millis, pull.memory_bytes};
@@ -262,6 +266,7 @@ void Claims::send_grant(Now, std::uint64_t operation) {
     const ShardJob* job = store_.job(item.shard, item.attempt.task.job);
     if (!held || job == nullptr || held->task.state != TaskState::claimed ||
         held->task.attempt != item.attempt.number) {
+      probes::mark(probes::Mark::grant_claim_gone);
       continue;  // Cancelled meanwhile.
     }
     const auto [spec, added] =
@@ -273,7 +278,7 @@ void Claims::send_grant(Now, std::uint64_t operation) {
   grant.ready = static_cast<std::uint32_t>(std::min<std::size_t>(queue_.size(), ~0U));
   transfer->second.sent = true;
   context_.counters.tasks_given += grant.items.size();
-  context_.send(pending.to, grant);
+  if (!probes::fails(probes::Site::grant_lost)) context_.send(pending.to, grant);
 }
 
 void Claims::on_outcomes(Now now, NodeId from, wire::Outcomes outcomes) {
@@ -294,6 +299,7 @@ void Claims::record_outcome(Now now, NodeId from, wire::OutcomeItem& item) {
                              ? !held
                              : shown.presence == TaskStore::Presence::present &&
                                    past(shown.task, item.attempt.number, from);
+    probes::mark(probes::Mark::old_outcome_ignored);
     if (certain) outcome_acks_[from].push_back(item.attempt);
     return;
   }
@@ -333,6 +339,7 @@ void Claims::release(Now now, ShardId shard, TaskId id, TaskStore::Held held, bo
   task::TaskRecord& task = held.task;
   task.state = TaskState::ready;
   if (death && ++task.deaths >= kDeathsMax) {
+    probes::mark(probes::Mark::task_lost);
     // A task that outlives no node must not eat the cluster.
     task.state = TaskState::lost;
     log::warn("node", "{} is lost: its node went silent {} times in a row", to_string(id),
@@ -394,6 +401,7 @@ void Claims::on_confirmed(Now now, const shard::ConfirmDone& done) {
     const auto claim = claims_.find(item.attempt.task);
     if (!confirmed.contains(item.shard) || claim == claims_.end() ||
         claim->second.attempt != item.attempt) {
+      probes::mark(probes::Mark::late_renewal);
       continue;  // L4: what was released meanwhile stays released.
     }
     claim->second.until = scheduling::lease_end_at_owner(now.steady, claim->second.lease);
@@ -421,6 +429,7 @@ void Claims::lapse(Now now) {
         held->task.attempt != claim.attempt.number) {
       continue;
     }
+    probes::mark(probes::Mark::lease_lapsed);
     log::info("node", "{}: the lease of attempt {} on {} ran out", to_string(id),
               claim.attempt.number, short_text(claim.node));
     const membership::Member* member = context_.membership->find(claim.node);
@@ -435,6 +444,7 @@ void Claims::on_time(Now now) {
 
 void Claims::flush() {
   for (auto& [node, items] : outcome_acks_) {
+    if (node != context_.self() && probes::fails(probes::Site::outcome_ack_lost)) continue;
     context_.send_list(node, std::move(items), [](std::vector<AttemptId> part) {
       return wire::OutcomeAck{std::move(part)};
     });

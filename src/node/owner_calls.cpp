@@ -6,6 +6,7 @@
 
 #include "base/assert.hpp"
 #include "base/format.hpp"
+#include "base/probes.hpp"
 #include "task/record.hpp"
 
 namespace shoal::node {
@@ -144,6 +145,7 @@ bool OwnerCalls::retried(Now now, NodeId from, std::uint64_t id, Call& call,
     return false;
   }
   if (wrong != nullptr && wrong->entry.shard == call.shard) context_.table->merge(wrong->entry);
+  probes::mark(probes::Mark::call_redirected);
   if (from != call.to || call.queued) return true;  // It was sent on since.
   if (later) {
     call.redirects = 0;
@@ -185,6 +187,7 @@ void OwnerCalls::on_time(Now now) {
       finish(now, found, {}, body);
       continue;
     }
+    probes::mark(probes::Mark::call_retried);
     schedule(id, call, now.steady + kAnswerTimeout);
     enqueue(id, call);
   }

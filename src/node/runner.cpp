@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "base/probes.hpp"
 #include "task/record.hpp"
 
 namespace shoal::node {
@@ -127,6 +128,7 @@ void Runner::pump(Now now, bool own_ready) {
     Held held = std::move(held_.front());
     held_.pop_front();
     if (held.assignment.lease_end <= now.steady) {
+      probes::mark(probes::Mark::late_grant_dropped);
       unstarted_ -= held.need;  // L1: too late to begin; the owner will grant it anew.
       continue;
     }
@@ -179,6 +181,7 @@ void Runner::on_grant(Now now, NodeId from, const wire::Grant& grant) {
                        });
     if (known) continue;
     if (!pull || context_.stopping || item.spec >= grant.specs.size()) {
+      if (!pull) probes::mark(probes::Mark::grant_unknown);
       give_back(now, {item.attempt, item.shard});  // A transfer nobody waits for any more.
       continue;
     }
@@ -284,6 +287,7 @@ void Runner::return_unstarted(Now now) {
       held_.push_back(std::move(held));
       continue;
     }
+    probes::mark(probes::Mark::unstarted_returned);
     unstarted_ -= held.need;
     in_advance_ = false;
     give_back(now, {held.assignment.attempt, held.assignment.shard});
@@ -298,6 +302,7 @@ void Runner::check_leases(Now now) {
   for (const AttemptId& attempt : over) {
     const auto found = running_.find(attempt);
     if (found == running_.end()) continue;
+    probes::mark(probes::Mark::fence_fired);
     if (!found->second.give_back) {
       log::warn("node", "{} attempt {}: no owner renewed its lease; it is ended here",
                 to_string(attempt.task), attempt.number);
@@ -323,6 +328,7 @@ void Runner::repeat(Now now) {
   next_repeat_ = now.steady + kRepeatInterval;
   for (auto& [attempt, ended] : ended_) {
     if (ended.repeat_at > now.steady) continue;
+    probes::mark(probes::Mark::outcome_repeated);
     ended.repeat_at = now.steady + kOutcomeRepeat;
     const NodeId owner = owner_of(ended.item.shard, {});
     if (owner) outcomes_[owner].push_back(ended.item);
@@ -357,7 +363,7 @@ void Runner::on_time(Now now) {
   }
   if (now.steady >= next_renewal_) {
     next_renewal_ = now.steady + kRenewInterval;
-    renew(now, {});
+    if (!probes::fails(probes::Site::renewal_late)) renew(now, {});
   }
   for (const auto& late : pulls_.overdue(now.steady)) {
     if (late.give_up) continue;
@@ -374,6 +380,7 @@ void Runner::on_time(Now now) {
 
 void Runner::flush(Now) {
   for (auto& [owner, items] : outcomes_) {
+    if (owner != context_.self() && probes::fails(probes::Site::outcome_lost)) continue;
     wire::Outcomes message;
     std::size_t bytes = 0;
     for (wire::OutcomeItem& item : items) {
