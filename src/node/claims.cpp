@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/probes.hpp"
 #include "node/watches.hpp"
 #include "scheduling/lease.hpp"
 #include "scheduling/transfer.hpp"
@@ -153,7 +154,7 @@ void Claims::hint(Now now) {
   const wire::Hint hint{static_cast<std::uint32_t>(std::min<std::size_t>(queue_.size(), ~0U))};
   for (const NodeId node : chosen) {
     hungry_.erase(node);
-    context_.send(node, hint);
+    if (!probes::fails(probes::Site::hint_lost)) context_.send(node, hint);
   }
 }
 
@@ -219,6 +220,7 @@ void Claims::end_attempt(ShardId, TaskId id, const task::TaskRecord& task) {
 void Claims::on_pull(Now now, NodeId from, const wire::Pull& pull) {
   const std::pair key{from, pull.transfer};
   if (const auto known = transfers_.find(key); known != transfers_.end()) {
+    probes::mark(probes::Mark::pull_repeated);
     if (known->second.sent) context_.send(from, known->second.grant);
     return;
   }
@@ -226,7 +228,8 @@ void Claims::on_pull(Now now, NodeId from, const wire::Pull& pull) {
   transfer.grant = {.transfer = pull.transfer, .pull_sent = pull.sent};
   transfer.forget_at = now.steady + kTransferMemory;
   // At most half of the backlog, so that two nodes do not hand the same work to and fro.
-  const std::size_t half = context_.stopping ? 0 : (queue_.size() + 1) / 2;
+  const bool none = context_.stopping || probes::fails(probes::Site::pull_refused);
+  const std::size_t half = none ? 0 : (queue_.size() + 1) / 2;
   const std::size_t most =
       std::min({half, std::size_t{pull.count_max}, std::size_t{kGrantItemsMax}});
   scheduling::Resources room{pull.cpu_millis, pull.memory_bytes};
@@ -264,6 +267,7 @@ void Claims::send_grant(Now, std::uint64_t operation) {
     const ShardJob* job = store_.job(item.shard, item.attempt.task.job);
     if (!held || job == nullptr || held->task.state != TaskState::claimed ||
         held->task.attempt != item.attempt.number) {
+      probes::mark(probes::Mark::grant_claim_gone);
       continue;  // Cancelled meanwhile.
     }
     const auto [spec, added] =
@@ -275,7 +279,7 @@ void Claims::send_grant(Now, std::uint64_t operation) {
   grant.ready = static_cast<std::uint32_t>(std::min<std::size_t>(queue_.size(), ~0U));
   transfer->second.sent = true;
   context_.counters.tasks_given += grant.items.size();
-  context_.send(pending.to, grant);
+  if (!probes::fails(probes::Site::grant_lost)) context_.send(pending.to, grant);
 }
 
 void Claims::on_outcomes(Now now, NodeId from, wire::Outcomes outcomes) {
@@ -295,6 +299,7 @@ void Claims::record_outcome(Now now, NodeId from, wire::OutcomeItem& item) {
                        held->task.attempt == item.attempt.number && held->task.node == item.node;
   if (!current) {
     // Recorded already, or never wanted: say so once that is certain.
+    probes::mark(probes::Mark::old_outcome_ignored);
     if (store_.past(item.shard, item.attempt, item.node))
       outcome_acks_[from].push_back(item.attempt);
     return;
@@ -362,6 +367,7 @@ void Claims::on_time(Now now) {
 
 void Claims::flush() {
   for (auto& [node, items] : outcome_acks_) {
+    if (node != context_.self() && probes::fails(probes::Site::outcome_ack_lost)) continue;
     context_.send_list(node, std::move(items), [](std::vector<AttemptId> part) {
       return wire::OutcomeAck{std::move(part)};
     });

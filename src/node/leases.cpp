@@ -7,6 +7,7 @@
 #include "base/assert.hpp"
 #include "base/format.hpp"
 #include "base/log.hpp"
+#include "base/probes.hpp"
 #include "scheduling/lease.hpp"
 #include "scheduling/transfer.hpp"
 
@@ -54,6 +55,7 @@ bool Leases::release(Now now, ShardId shard, TaskId id, TaskStore::Held held, En
               to_string(id), task.attempt, short_text(task.node));
   } else if (task.deaths >= kDeathsMax) {
     // A task that outlives no node must not eat the cluster.
+    probes::mark(probes::Mark::task_lost);
     task.state = TaskState::lost;
     log::warn("node", "{} is lost: its node went silent {} times in a row", to_string(id),
               task.deaths);
@@ -86,6 +88,7 @@ void Leases::hold(Now now, ShardId shard, TaskId id, const task::TaskRecord& tas
 
 void Leases::hold_recovered(Now now, ShardId shard, TaskId id, const task::TaskRecord& task) {
   const Duration lease = lease_of(task);
+  probes::mark(probes::Mark::claim_found);
   const TimePoint promised = std::min(now.steady, context_.shards->promised_at(shard));
   add(id, {.attempt = {id, task.attempt},
            .shard = shard,
@@ -183,6 +186,7 @@ void Leases::on_confirmed(Now now, const shard::ConfirmDone& done) {
     const auto entry = claims_.find(item.attempt.task);
     if (!confirmed.contains(item.shard) || entry == claims_.end() ||
         entry->second.attempt != item.attempt) {
+      probes::mark(probes::Mark::late_renewal);
       continue;  // L4: what was released meanwhile stays released.
     }
     Claim& claim = entry->second;
@@ -222,6 +226,7 @@ void Leases::on_grown(Now now, ShardId shard, TaskId id, std::uint64_t operation
       shown.task.state == TaskState::claimed &&
       shown.task.attempt == claim->second.attempt.number) {
     claim->second.growing = false;
+    probes::mark(probes::Mark::lease_lengthened);
     claim->second.lease = std::max(claim->second.lease, lease_of(shown.task));
   }
   const auto waits = waiting_.find(operation);
@@ -256,6 +261,7 @@ void Leases::release_absent(Now now, NodeId from, const wire::Renew& renew) {
     if (!release(now, claim.shard, id, std::move(*held), former ? End::vanished : End::unstarted)) {
       continue;
     }
+    probes::mark(probes::Mark::absent_claim_released);
     log::info("node", "{}: attempt {} is not on {}; it is granted anew", to_string(id),
               claim.attempt.number, short_text(from));
     drop(id);
@@ -278,6 +284,7 @@ void Leases::lapse(Now now) {
     const bool death = claim.heard || member == nullptr || member->gone();
     auto held = store_.proposed(claim.shard, id);
     if (!release(now, claim.shard, id, std::move(*held), death ? End::died : End::lapsed)) continue;
+    probes::mark(probes::Mark::lease_lapsed);
     log::info("node", "{}: the lease of attempt {} on {} ran out", to_string(id),
               claim.attempt.number, short_text(claim.node));
     drop(id);

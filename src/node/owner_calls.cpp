@@ -6,6 +6,7 @@
 
 #include "base/assert.hpp"
 #include "base/format.hpp"
+#include "base/probes.hpp"
 #include "task/record.hpp"
 
 namespace shoal::node {
@@ -144,6 +145,7 @@ bool OwnerCalls::retried(Now now, NodeId from, std::uint64_t id, Call& call,
     return false;
   }
   if (wrong != nullptr && wrong->entry.shard == call.shard) context_.table->merge(wrong->entry);
+  probes::mark(probes::Mark::call_redirected);
   if (from != call.to || call.queued) return true;  // It was sent on since.
   call.sent = kNever;
   if (later) {
@@ -186,6 +188,7 @@ void OwnerCalls::on_time(Now now) {
       finish(now, found, {}, body);
       continue;
     }
+    probes::mark(probes::Mark::call_retried);
     if (call.to && call.sent != kNever && now.steady - call.sent >= kAnswerTimeout) {
       context_.unanswered.emplace_back(call.shard, call.to);
     }

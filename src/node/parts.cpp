@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "base/log.hpp"
+#include "base/probes.hpp"
 #include "wire/codec.hpp"
 
 namespace shoal::node {
@@ -116,10 +117,14 @@ bool Node::Parts::drain_shards(Now at) {
         message);
   };
   Output& output = context.output;
-  for (auto& [to, message] : out.messages)
+  for (auto& [to, message] : out.messages) {
+    if (probes::fails(probes::Site::shard_message_lost)) continue;
     output.messages.push_back(envelope(to, std::move(message)));
-  for (auto& [to, message] : out.promises)
+  }
+  for (auto& [to, message] : out.promises) {
+    if (to != context.self() && probes::fails(probes::Site::shard_message_lost)) continue;
     output.promises.push_back(envelope(to, std::move(message)));
+  }
   std::ranges::move(out.writes, std::back_inserter(output.writes));
   for (const shard::DetachedRead& read : out.reads) {
     output.store_reads.push_back({read.id, read.shard, read.key});
@@ -221,7 +226,7 @@ void Node::Parts::spread_table(Now at) {
   if (at.steady < next_table || !founding.serving()) return;
   next_table = at.steady + kTableInterval;
   const std::span<const NodeId> peers = membership->peers();
-  if (peers.empty()) return;
+  if (peers.empty() || probes::fails(probes::Site::table_not_spread)) return;
   context.send(peers[context.random.below(peers.size())], table.digest());
 }
 

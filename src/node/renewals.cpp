@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/probes.hpp"
+
 namespace shoal::node {
 namespace {
 
@@ -29,6 +31,7 @@ Renewals::Outgoing Renewals::by_owner(const Holdings& holdings) {
 
 void Renewals::send(Now now, const Holdings& holdings) {
   next_ = now.steady + (now.steady < hurry_until_ ? kRenewHurry : kRenewInterval);
+  if (probes::fails(probes::Site::renewal_late)) return;
   Outgoing outgoing = by_owner(holdings);
   std::erase_if(asked_, [&](const auto& entry) { return !outgoing.contains(entry.first); });
   for (const auto& [node, items] : outgoing) asked_.try_emplace(node, now.steady);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/probes.hpp"
+
 namespace shoal::node {
 namespace {
 
@@ -16,6 +18,7 @@ std::size_t outcome_bytes(const wire::OutcomeItem& item) {
 
 void send_outcomes(Context& context, std::map<NodeId, std::vector<wire::OutcomeItem>> outcomes) {
   for (auto& [to, items] : outcomes) {
+    if (to != context.self() && probes::fails(probes::Site::outcome_lost)) continue;
     wire::Outcomes message;
     std::size_t bytes = 0;
     for (wire::OutcomeItem& item : items) {
@@ -85,6 +88,7 @@ std::vector<wire::HeldAttempt> Reports::open() const {
 bool Reports::due(Now now, Repeat& repeat, ShardId shard) {
   if (repeat.at > now.steady) return false;
   repeat.at = now.steady + kReportRepeat;
+  probes::mark(probes::Mark::outcome_repeated);
   ++repeat.tries;
   if (const NodeId owner = context_.owner(shard)) context_.unanswered.emplace_back(shard, owner);
   return true;

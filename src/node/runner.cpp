@@ -5,6 +5,7 @@
 
 #include "base/assert.hpp"
 #include "base/log.hpp"
+#include "base/probes.hpp"
 #include "scheduling/transfer.hpp"
 #include "task/record.hpp"
 #include "task/record_key.hpp"
@@ -147,6 +148,7 @@ void Runner::pump(Now now, bool own_ready) {
     Held held = std::move(held_.front());
     held_.pop_front();
     if (held.assignment.lease_end <= now.steady) {
+      probes::mark(probes::Mark::late_grant_dropped);
       drop_held(now, std::move(held));  // L1: too late to begin.
       continue;
     }
@@ -206,6 +208,7 @@ void Runner::on_grant(Now now, NodeId from, const wire::Grant& grant) {
         pull && item.spec < grant.specs.size() && takes_more() &&
         scheduling::fits(scheduling::need_of(grant.specs[item.spec]), capacity_ - unstarted_);
     if (!wanted) {
+      if (!pull) probes::mark(probes::Mark::grant_unknown);
       reports_.given_back(now, {item.attempt, item.shard, false}, from, false);
       continue;
     }
@@ -298,6 +301,7 @@ void Runner::on_end_attempts(Now now, const wire::EndAttempts& end_message) {
 void Runner::on_recovered(Now now, std::vector<task::RecoveredAttempt> attempts) {
   for (const task::RecoveredAttempt& found : attempts) {
     if (running_.contains(found.attempt) || reports_.knows(found.attempt)) continue;
+    probes::mark(probes::Mark::attempt_recovered);
     const scheduling::Resources need{found.cpu_millis, found.memory_bytes};
     started_ += need;
     running_.emplace(found.attempt, Running{.assignment = {.attempt = found.attempt,
@@ -361,6 +365,7 @@ void Runner::return_unstarted(Now now) {
       held_.push_back(std::move(held));
       continue;
     }
+    probes::mark(probes::Mark::unstarted_returned);
     in_advance_ = false;
     drop_held(now, std::move(held));
   }
@@ -374,6 +379,7 @@ void Runner::check_leases(Now now) {
   for (const AttemptId& attempt : over) {
     const auto found = running_.find(attempt);
     if (found == running_.end()) continue;
+    probes::mark(probes::Mark::fence_fired);
     if (!found->second.give_back) {
       log::warn("node", "{} attempt {}: no owner renewed its lease; it is ended here",
                 to_string(attempt.task), attempt.number);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "base/probes.hpp"
 #include "shard/owner.hpp"
 
 namespace shoal::shard {
@@ -43,8 +44,10 @@ void Owner::pump_peer(TimePoint now, Peer& peer, const Replica& replica, Effects
       }
       records.push_back(replica.full(*stored));
       bytes += wire_size(records.back());
+      if (probes::fails(probes::Site::catch_up_slow)) break;
     }
     peer.missing_sorted = peer.missing.size();
+    if (peer.missing.empty()) probes::mark(probes::Mark::home_caught_up);
     if (!records.empty()) send_batch(now, peer, std::move(records), true, replica, effects);
   }
 }
@@ -106,10 +109,13 @@ void Owner::expire_batches(TimePoint now, Peer& peer, Effects& effects) {
   for (std::size_t i = 0; i < peer.outstanding.size(); ++i) {
     const Batch& batch = peer.outstanding[i];
     if (batch.answered || batch.late || now < batch.sent + settings_.retransmit_after) continue;
-    if (peer.heard <= batch.sent) peer.silent = true;
+    if (peer.heard > batch.sent || peer.silent) continue;
+    probes::mark(probes::Mark::home_silent);
+    peer.silent = true;
   }
   for (Batch& batch : peer.outstanding) {
-    const bool due = now >= batch.sent + settings_.retransmit_after;
+    const bool due = now >= batch.sent + settings_.retransmit_after ||
+                     probes::fails(probes::Site::write_repeated);
     if (batch.answered || batch.late || !(due || peer.silent)) continue;
     for (const KeyVersion& record : batch.records) lacks(peer, record.key);
     if (std::exchange(batch.catch_up, false)) --effects.catching_up[peer.node];

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/probes.hpp"
 #include "shard/quorum.hpp"
 
 namespace shoal::shard {
@@ -160,6 +161,7 @@ void Owner::flush(TimePoint now, Replica& replica, Effects& effects) {
       if (own || (!peer.silent && peer.outstanding.size() < kOutstandingMax)) {
         send_batch(now, peer, own ? std::move(records) : records, false, replica, effects);
       } else {
+        if (!peer.silent) probes::mark(probes::Mark::window_full);
         for (const wire::Record& record : records) lacks(peer, record.key);
       }
     }
@@ -174,7 +176,8 @@ void Owner::flush(TimePoint now, Replica& replica, Effects& effects) {
     if (detached(key)) record.value = std::exchange(flight.detached_value, {});
     bytes += wire_size(record);
     records.push_back(std::move(record));
-    if (records.size() >= kMessageRecordsMax || bytes >= kMessageBytesMax) send();
+    const bool full = records.size() >= kMessageRecordsMax || bytes >= kMessageBytesMax;
+    if (full || probes::fails(probes::Site::batch_cut)) send();
   }
   if (!records.empty()) send();
 }
@@ -294,7 +297,10 @@ void Owner::on_ack(TimePoint now, NodeId from, const wire::AckItem& ack, Replica
   Batch& batch = peer->outstanding[ack.number - first];
   if (batch.answered) return;
   if (ack.config) return give_back(*peer, batch, effects);  // Nothing was stored (H2).
-  if (!counts) return;
+  if (!counts) {
+    probes::mark(probes::Mark::old_ack_ignored);
+    return;
+  }
   const std::vector<KeyVersion> records = std::exchange(batch.records, {});
   answered(*peer, batch, effects);
   const std::uint32_t bit = 1U << (peer - peers_.data());
@@ -329,6 +335,7 @@ void Owner::on_exception(TimePoint now, Peer& peer, const wire::AckException& ex
     if (ballot_ < exception.version.ballot) return;  // Its promise will tell us the rest.
     // A leftover nobody promised. The record gets our ballot, above it.
     if (current.ballot == ballot_ || flight != flights_.end()) return;
+    probes::mark(probes::Mark::leftover_met);
     if (!detached(exception.key)) {
       rewrite(exception.key, stored->value, Committed::present, replica);
       return;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/probes.hpp"
 #include "task/record_key.hpp"
 
 namespace shoal::shard {
@@ -37,7 +38,12 @@ void Replica::found(wire::ShardConfig config, std::vector<wire::Write>& writes) 
 Replica::Prepared Replica::on_prepare(const wire::PrepareItem& item,
                                       std::vector<wire::Write>& writes) {
   if (!known_) return Prepared::silent;
-  if (item.config.id < state_.config.id || item.ballot < state_.promised) return Prepared::refused;
+  const bool old_config = item.config.id < state_.config.id;
+  if (old_config || item.ballot < state_.promised) {
+    probes::mark(probes::Mark::prepare_refused);
+    if (old_config) probes::mark(probes::Mark::old_config_refused);
+    return Prepared::refused;
+  }
   if (state_.promised < item.ballot) {
     state_.promised = item.ballot;
     put_state(writes);
@@ -46,8 +52,8 @@ Replica::Prepared Replica::on_prepare(const wire::PrepareItem& item,
 }
 
 std::vector<wire::PromiseItem> Replica::promise() const {
-  const std::size_t page_count =
-      std::max<std::size_t>(1, (records_.size() + kDigestPageEntries - 1) / kDigestPageEntries);
+  const std::size_t most = probes::fails(probes::Site::digest_in_pages) ? 3 : kDigestPageEntries;
+  const std::size_t page_count = std::max<std::size_t>(1, (records_.size() + most - 1) / most);
   std::vector<wire::PromiseItem> pages(page_count);
   for (std::size_t i = 0; i < page_count; ++i) {
     pages[i] = {.shard = shard_,
@@ -57,11 +63,11 @@ std::vector<wire::PromiseItem> Replica::promise() const {
                 .page = static_cast<std::uint32_t>(i),
                 .page_count = static_cast<std::uint32_t>(page_count),
                 .digest = {}};
-    pages[i].digest.reserve(std::min(kDigestPageEntries, records_.size() - i * kDigestPageEntries));
+    pages[i].digest.reserve(std::min(most, records_.size() - i * most));
   }
   std::size_t index = 0;
   records_.for_each([&](const StoredRecord& record) {
-    pages[index++ / kDigestPageEntries].digest.push_back(
+    pages[index++ / most].digest.push_back(
         {.key = record.key, .version = version(record), .bad = record.bad != 0});
   });
   return pages;
@@ -74,7 +80,10 @@ wire::RefuseItem Replica::refusal(const wire::Ballot& asked) const {
 // H2. The order of the tests is the rule's.
 std::optional<wire::AckItem> Replica::on_write(wire::WriteItem& item, const Mutations& mutations,
                                                std::vector<wire::Write>& writes) {
-  if (item.ballot < state_.promised && !mutations.no_promise_check) return std::nullopt;
+  if (item.ballot < state_.promised && !mutations.no_promise_check) {
+    probes::mark(probes::Mark::late_write_refused);
+    return std::nullopt;
+  }
   wire::AckItem ack{.shard = shard_,
                     .ballot = item.ballot,
                     .config_id = state_.config.id,
@@ -91,6 +100,7 @@ std::optional<wire::AckItem> Replica::on_write(wire::WriteItem& item, const Muta
   }
   bool changed = false;
   if (state_.promised < item.ballot && !mutations.no_promise_raise) {
+    probes::mark(probes::Mark::write_raised_promise);
     state_.promised = item.ballot;
     changed = true;
   }
@@ -103,6 +113,7 @@ std::optional<wire::AckItem> Replica::on_write(wire::WriteItem& item, const Muta
   if (changed) put_state(writes);
   ack.config_id = state_.config.id;
   if (unnamed) {
+    probes::mark(probes::Mark::config_unknown);
     ack.config = state_.config;
     return ack;
   }
@@ -122,6 +133,7 @@ std::optional<wire::AckItem> Replica::on_write(wire::WriteItem& item, const Muta
       store(record.key, record.version, detached(record.key) ? std::string() : record.value);
       writes.push_back(wire::PutRecord{shard_, std::move(record)});
     } else if (mine != record.version) {
+      probes::mark(probes::Mark::newer_record_kept);
       // A bad copy answers as if it were not there: nobody may count it.
       ack.exceptions.push_back({.key = record.key,
                                 .version = stored.bad != 0 ? wire::RecordVersion{} : mine,

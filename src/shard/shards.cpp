@@ -5,6 +5,7 @@
 
 #include "base/assert.hpp"
 #include "base/log.hpp"
+#include "base/probes.hpp"
 #include "shard/quorum.hpp"
 
 namespace shoal::shard {
@@ -130,6 +131,7 @@ void Shards::advance(TimePoint now, ShardId shard, Slot& slot, Candidate::Progre
       slot.wanted = false;
       return;
     case Candidate::Progress::restart:
+      probes::mark(probes::Mark::takeover_restarted);
       return back_off(now, shard, slot);
     case Candidate::Progress::done: {
       const wire::Ballot ballot = slot.candidate->ballot();
@@ -178,7 +180,10 @@ void Shards::step_down(TimePoint now, ShardId shard, Slot& slot) {
 
 // H6: whoever raises its own promise above the ballot it owns, or is a candidate with, steps down.
 void Shards::obey_promise(TimePoint now, ShardId shard, Slot& slot) {
-  if (slot.owner && slot.owner->ballot() < slot.replica.promised()) step_down(now, shard, slot);
+  if (slot.owner && slot.owner->ballot() < slot.replica.promised()) {
+    probes::mark(probes::Mark::owner_promised_other);
+    step_down(now, shard, slot);
+  }
   if (slot.candidate && slot.candidate->ballot() < slot.replica.promised()) {
     back_off(now, shard, slot);
   }
@@ -190,6 +195,10 @@ bool Shards::sweep(TimePoint now, ShardId shard, Slot& slot) {
   }
   if (slot.wanted && !slot.candidate && !slot.owner && slot.retry_at <= now) {
     start(now, shard, slot);
+  }
+  if (slot.owner && probes::fails(probes::Site::owner_anew)) {
+    step_down(now, shard, slot);
+    take_over(now, shard);
   }
   if (slot.owner) {
     flush(now, slot);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/probes.hpp"
 #include "shard/shards.hpp"
 
 namespace shoal::shard {
@@ -36,7 +37,9 @@ void Shards::on_message(TimePoint now, NodeId from, const wire::Promise& message
               slot->candidate->on_promise(now, from, item, slot->replica, effects_));
     } else if (slot->owner) {
       const bool complete = slot->owner->on_promise(now, from, item, slot->replica);
+      if (complete) probes::mark(probes::Mark::digest_after_takeover);
       if (complete && slot->owner->any_blocked()) {
+        probes::mark(probes::Mark::record_freed);
         // C5: a further home can stand in for bad copies, so the merge is worth another ballot.
         step_down(now, item.shard, *slot);
         take_over(now, item.shard);
@@ -54,10 +57,12 @@ void Shards::on_message(TimePoint now, NodeId, const wire::Refuse& message) {
     slot->round_seen = std::max(slot->round_seen, item.promised.round);  // C1.
     const bool higher = item.asked < item.promised;
     if (slot->owner && slot->owner->ballot() == item.asked && higher) {
+      probes::mark(probes::Mark::owner_refused);
       step_down(now, item.shard, *slot);  // O5.
       effects_.output.refused.push_back({.shard = item.shard, .promised = item.promised});
     } else if (slot->candidate && slot->candidate->ballot() == item.asked) {
       if (higher) {
+        probes::mark(probes::Mark::duel);
         back_off(now, item.shard, *slot);  // C4.
         effects_.output.refused.push_back({.shard = item.shard, .promised = item.promised});
       } else {
@@ -75,6 +80,7 @@ void Shards::on_message(TimePoint now, NodeId from, const wire::Fetch& message) 
     if (slot == nullptr || !slot->replica.known()) continue;
     flush(now, *slot);
     if (slot->replica.promised() != item.ballot) {
+      probes::mark(probes::Mark::late_fetch_refused);
       effects_.outbox.refuse(from, slot->replica.refusal(item.ballot));
     } else {
       answer_fetch(from, item, slot->replica);
@@ -147,6 +153,7 @@ void Shards::on_message(TimePoint, NodeId from, const wire::Confirm& message) {
     if (slot->replica.promised() == item.ballot) {
       confirmed.items.push_back(item);
     } else if (item.ballot < slot->replica.promised()) {
+      probes::mark(probes::Mark::confirm_refused);
       effects_.outbox.refuse(from, slot->replica.refusal(item.ballot));
     }
   }
@@ -209,6 +216,10 @@ Output Shards::take_output(TimePoint now) {
     Slot& slot = *find(shard);
     slot.dirty = false;
     if (!slot.owner) continue;
+    if (probes::fails(probes::Site::flush_late)) {
+      mark_dirty(shard, slot);
+      continue;
+    }
     flush(now, slot);
     slot.owner->pump(now, slot.replica, effects_);
   }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/probes.hpp"
 #include "shard/quorum.hpp"
 
 namespace shoal::shard {
@@ -66,6 +67,7 @@ Candidate::Progress Candidate::on_newer_config(TimePoint now, const wire::ShardC
 // good, since homes never forget them. False when this node is not in it.
 bool Candidate::adopt(const wire::ShardConfig& config) {
   if (!(merge_.config.id < config.id)) return true;
+  probes::mark(probes::Mark::newer_config_adopted);
   merge_.config = config;
   merge_.promised_at = kNever;
   prepare_at_ = TimePoint{};  // Its members are prepared at once.
@@ -108,6 +110,8 @@ Candidate::Progress Candidate::try_merge(TimePoint now, Replica& replica, Effect
     if (blocked_until_ == kNever) blocked_until_ = now + kBlockedWait;
     if (now < blocked_until_) return Progress::going;
   }
+  if (!merge_.config.next.empty()) probes::mark(probes::Mark::takeover_in_joint);
+  if (!merge_.config.learners.empty()) probes::mark(probes::Mark::takeover_with_learners);
   fetching_ = true;
   promises_.clear();
   collect_needs(replica, effects);
@@ -170,6 +174,9 @@ MergedRecord Candidate::merge_one(
   merged.settled = quorum(merge_.config, in(merged.holders));
   // A promiser counts for no id it marked bad.
   merged.blocked = bad != 0 && !quorum(merge_.config, in(~bad));
+  if (bad != 0) probes::mark(probes::Mark::abstained);
+  if (merged.blocked) probes::mark(probes::Mark::record_blocked);
+  if (!merged.settled) probes::mark(probes::Mark::record_unsettled);
   return merged;
 }
 
@@ -260,7 +267,10 @@ Candidate::Progress Candidate::on_time(TimePoint now, Replica& replica, Effects&
   }
   // C6: a holder that does not answer is asked no more in this attempt.
   for (auto& [index, holder] : holders_) {
-    if (holder.asked == 0 || now < holder.heard + settings_.fetch_timeout) continue;
+    if (holder.asked == 0) continue;
+    const bool late = probes::fails(probes::Site::fetch_late);
+    if (!late && now < holder.heard + settings_.fetch_timeout) continue;
+    probes::mark(probes::Mark::fetch_timed_out);
     holder.asked = 0;
     for (auto& [key, need] : needs_) {
       need.untried &= ~(1U << index);
