@@ -42,6 +42,7 @@ struct Deferred {
   }
   // Whether the attempt's launch was among these; it is not any more.
   bool take_back(const AttemptId& attempt);
+  bool extend(const task::Extend& extend);
 };
 
 class Disk {
@@ -57,6 +58,7 @@ class Disk {
 
   // Takes back a launch that waits: false when there is none.
   bool take_back(const AttemptId& attempt);
+  bool extend(const task::Extend& extend);  // The lease of a launch that waits, likewise.
 
   // Starts a sync when batches wait and none is under way; call end_sync() after that time.
   std::optional<Duration> begin_sync(Random& random);
