@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/probes.hpp"
+
 namespace shoal::membership {
 
 using Kind = FailureDetector::Step::Kind;
@@ -192,6 +194,7 @@ void FailureDetector::change_health(std::int32_t by) {
   const std::int32_t changed = static_cast<std::int32_t>(health_) + by;
   health_ =
       static_cast<std::uint32_t>(std::clamp(changed, 0, static_cast<std::int32_t>(health_max_)));
+  if (by > 0 && health_ == health_max_) probes::mark(probes::Mark::local_health_worst);
 }
 
 }  // namespace shoal::membership

@@ -6,6 +6,7 @@
 
 #include "base/assert.hpp"
 #include "base/log.hpp"
+#include "base/probes.hpp"
 
 namespace shoal::membership {
 namespace {
@@ -261,6 +262,7 @@ void Membership::end_suspicions(TimePoint now) {
     SHOAL_ASSERT(member != nullptr && found != suspicions_.end());
     Suspicion& suspicion = found->second;
     if (suspicion.accuser_count() < accusers_required(table_.present_count())) {
+      probes::mark(probes::Mark::second_opinion);
       // A second opinion is wanted: our own. The spread keeps all others from asking at once.
       const Duration pause = suspicion_min(config_, table_.present_count());
       suspicion.postpone(now + pause + random_.below(pause));
@@ -272,6 +274,7 @@ void Membership::end_suspicions(TimePoint now) {
     record.state = MemberState::dead;
     record.accuser = suspicion.accuser(0);
     ++counters_.deaths_declared;
+    probes::mark(probes::Mark::death_declared);
     if (apply(now, record)) tell(now, node);
   }
 }

@@ -4,6 +4,7 @@
 
 #include "base/assert.hpp"
 #include "base/log.hpp"
+#include "base/probes.hpp"
 #include "membership/membership.hpp"
 
 namespace shoal::membership {
@@ -82,6 +83,7 @@ bool Membership::learn_one(TimePoint now, const Source& from, const wire::Member
   if (record.state == MemberState::alive && known->state != MemberState::alive &&
       (known->gone() || from.node == record.node)) {
     ++counters_.stale_answered;
+    probes::mark(probes::Mark::stale_claim_told);
     tell_directly(now, record.node, record.node, record.info->address);
   }
   return false;
@@ -112,6 +114,7 @@ void Membership::refute(TimePoint now, const wire::MemberRecord& accusation) {
   ++record.incarnation.counter;
   announce_self(now, std::move(record));
   detector_.on_accused();
+  probes::mark(probes::Mark::refuted);
   ++counters_.refutations;
 }
 

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "base/log.hpp"
+#include "base/probes.hpp"
 #include "wire/codec.hpp"
 
 namespace shoal::node {
@@ -33,13 +34,15 @@ constexpr std::string_view kMetaMembers = "members";
 
 Node::Parts::Parts(const NodeConfig& config, std::uint64_t seed)
     : context(config, seed),
-      shards(config.id, {}, mix64(seed)),
+      shards(config.id, config.shards, mix64(seed)),
       founding(context),
       store(context),
       operations(context),
       watches(context, store, operations),
       runner(context),
-      claims(context, store, runner, watches),
+      relay(context),
+      leases(context, store),
+      claims(context, store, leases, runner, relay, watches),
       tracker(context, store),
       job_owner(context, store, operations, claims, tracker, watches),
       gateway(context,
@@ -116,10 +119,14 @@ bool Node::Parts::drain_shards(Now at) {
         message);
   };
   Output& output = context.output;
-  for (auto& [to, message] : out.messages)
+  for (auto& [to, message] : out.messages) {
+    if (probes::fails(probes::Site::shard_message_lost)) continue;
     output.messages.push_back(envelope(to, std::move(message)));
-  for (auto& [to, message] : out.promises)
+  }
+  for (auto& [to, message] : out.promises) {
+    if (to != context.self() && probes::fails(probes::Site::shard_message_lost)) continue;
     output.promises.push_back(envelope(to, std::move(message)));
+  }
   std::ranges::move(out.writes, std::back_inserter(output.writes));
   for (const shard::DetachedRead& read : out.reads) {
     output.store_reads.push_back({read.id, read.shard, read.key});
@@ -146,7 +153,7 @@ bool Node::Parts::drain_shards(Now at) {
     job_owner.on_committed(at, event.shard, event.key, unpack(event.token));
   }
   for (const shard::ConfirmDone& done : out.confirmed) {
-    claims.on_confirmed(at, done);
+    leases.on_confirmed(at, done);
     job_owner.on_confirmed(done);
   }
   for (const shard::ValueEvent& value : out.values) watches.on_value(value);
@@ -190,6 +197,7 @@ bool Node::Parts::drain_membership(Now at) {
     const membership::Member* member = membership->find(event.node);
     log::info("node", "{} ({}) is {}", short_text(event.node),
               member == nullptr ? "" : member->info.name, membership::to_string(event.change));
+    if (event.change == membership::Change::alive) leases.on_member_alive(event.node);
     if (gone) {
       runner.on_member_gone(event.node);
       gateway.on_peer_closed(at, event.node);
@@ -222,8 +230,13 @@ void Node::Parts::settle(Now at) {
     take_over_own(at);
     claims.pump(at);
     runner.pump(at, claims.queue().any_fits(runner.capacity()));
-    runner.flush(at);
+    runner.flush();
+    relay.flush();
     claims.flush();
+    leases.flush();
+    for (const auto& [shard, owner] : std::exchange(context.unanswered, {})) {
+      if (owner && owner != context.self()) takeovers.on_unanswered(at, shard, owner);
+    }
     takeovers.flush();
     moved = drain_shards(at) || moved;
     moved = drain_membership(at) || moved;
@@ -238,7 +251,7 @@ void Node::Parts::spread_table(Now at) {
   if (at.steady < next_table || !founding.serving()) return;
   next_table = at.steady + kTableInterval;
   const std::span<const NodeId> peers = membership->peers();
-  if (peers.empty()) return;
+  if (peers.empty() || probes::fails(probes::Site::table_not_spread)) return;
   context.send(peers[context.random.below(peers.size())], table.digest());
 }
 
@@ -279,7 +292,7 @@ void Node::Parts::stop_step(Now at) {
     }
   }
   if (!context.stopping) return;
-  const bool over = runner.idle() || at.steady >= stop_deadline;
+  const bool over = runner.idle(at) || at.steady >= stop_deadline;
   if (over && !farewell) {
     farewell = true;
     farewell_until = at.steady + std::chrono::seconds(1);
@@ -309,6 +322,8 @@ void Node::Parts::on_time(Now at) {
   founding.on_time(at);
   runner.on_time(at);
   claims.on_time(at);
+  leases.on_time(at);
+  relay.on_time(at);
   tracker.on_time(at);
   watches.on_time(at);
   gateway.set_waiting_for(founding.waiting_for());
@@ -327,9 +342,9 @@ void Node::Parts::on_time(Now at) {
 TimePoint Node::Parts::wake_at() const {
   TimePoint at =
       std::min({membership->wake_at(), shards.wake_at(), founding.wake_at(), runner.wake_at(),
-                claims.wake_at(), tracker.wake_at(), watches.wake_at(), gateway.wake_at(),
-                identity.wake_at(), takeovers.wake_at(), home_changes.wake_at(), commands.wake_at(),
-                expiry.wake_at(), next_second});
+                claims.wake_at(), leases.wake_at(), relay.wake_at(), tracker.wake_at(),
+                watches.wake_at(), gateway.wake_at(), identity.wake_at(), takeovers.wake_at(),
+                home_changes.wake_at(), commands.wake_at(), expiry.wake_at(), next_second});
   if (founding.serving()) at = std::min(at, next_table);
   if (memory_dirty) at = std::min(at, next_memory);
   if (context.stopping) at = std::min(at, now.steady + kStopStep);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "base/probes.hpp"
 #include "shard/quorum.hpp"
 
 namespace shoal::node {
@@ -80,6 +81,7 @@ void Takeovers::examine(Now now, ShardId shard) {
   }
   const NodeId owner = believed(shard).node;
   if (owner == context_.self() || !owner || absent(owner)) return wait_for_rank(now, shard);
+  if (probes::fails(probes::Site::candidate_hasty)) return wait_for_rank(now, shard);
   ask(now, shard, owner);
 }
 
@@ -158,6 +160,7 @@ void Takeovers::on_message(Now now, NodeId from, const wire::OwnerSilent& messag
       continue;
     }
     Watched& entry = watched(item.shard);
+    probes::mark(probes::Mark::complaint_heard);
     entry.complaint = true;
     if (entry.phase == Phase::idle) examine(now, item.shard);
   }
@@ -201,6 +204,7 @@ void Takeovers::on_answer(Now now, NodeId from, const wire::OwnershipItem& item)
     case wire::Ownership::owner:
     case wire::Ownership::candidate:
       entry.complaint = false;
+      if (context_.shards->candidate(item.shard)) probes::mark(probes::Mark::candidate_yielded);
       context_.shards->yield(item.shard);
       set_due(item.shard, entry, Phase::idle, kNever);
       break;
@@ -262,6 +266,7 @@ void Takeovers::take_back(Now now) {
     if (now.steady - watched(shard).lost_at < kTakeBackAfter) continue;
     ++taken;
     watched(shard).lost_at = now.steady;  // Once in that time: each try costs the owner its ballot.
+    probes::mark(probes::Mark::shard_taken_back);
     context_.shards->take_over(now.steady, shard);
   }
 }

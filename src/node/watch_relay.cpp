@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "base/probes.hpp"
 #include "task/record_key.hpp"
 
 namespace shoal::node {
@@ -236,6 +237,7 @@ void WatchRelay::fill_gap(Now now, ClientRef client, Watch& watch) {
     finish_if_told(now, client, watch);
     return;
   }
+  probes::mark(probes::Mark::watch_restarted);
   stop(watch);
   renumber(client, watch);
   for (auto& [shard, subscription] : watch.shards) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "base/probes.hpp"
 #include "shard/owner.hpp"
 
 namespace shoal::shard {
@@ -59,8 +60,10 @@ void Owner::pump_peer(TimePoint now, Peer& peer, const Replica& replica, Effects
       }
       records.push_back(replica.full(*stored));
       bytes += wire_size(records.back());
+      if (probes::fails(probes::Site::catch_up_slow)) break;
     }
     peer.missing_sorted = peer.missing.size();
+    if (peer.missing.empty()) probes::mark(probes::Mark::home_caught_up);
     if (!records.empty()) send_batch(now, peer, std::move(records), true, replica, effects);
   }
   for (const wire::RecordKey& key : dirty) lacks(peer, key);
@@ -227,10 +230,13 @@ void Owner::expire_batches(TimePoint now, Peer& peer, Effects& effects) {
   for (std::size_t i = 0; i < peer.outstanding.size(); ++i) {
     const Batch& batch = peer.outstanding[i];
     if (batch.answered || batch.late || now < batch.sent + settings_.retransmit_after) continue;
-    if (peer.heard <= batch.sent) peer.silent = true;
+    if (peer.heard > batch.sent || peer.silent) continue;
+    probes::mark(probes::Mark::home_silent);
+    peer.silent = true;
   }
   for (Batch& batch : peer.outstanding) {
-    const bool due = now >= batch.sent + settings_.retransmit_after;
+    const bool due = now >= batch.sent + settings_.retransmit_after ||
+                     probes::fails(probes::Site::write_repeated);
     if (batch.answered || batch.late || !(due || peer.silent)) continue;
     for (const KeyVersion& record : batch.records) lacks(peer, record.key);
     if (std::exchange(batch.catch_up, false)) --effects.catching_up[peer.node];
@@ -273,6 +279,14 @@ void Owner::ask_again(NodeId node) {
   if (known == nullptr || known->away() || node == self_) return;
   known->ask_again = true;
   known->probe_at = {};
+}
+
+std::size_t Owner::unanswered_most() const {
+  std::size_t most = 0;
+  for (const Peer& peer : peers_) {
+    if (peer.node != self_) most = std::max(most, peer.outstanding.size());
+  }
+  return most;
 }
 
 void Owner::release(Effects& effects) {

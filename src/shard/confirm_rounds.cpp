@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/probes.hpp"
 #include "shard/quorum.hpp"
 
 namespace shoal::shard {
@@ -105,10 +106,12 @@ void ConfirmRounds::on_time(TimePoint now, std::vector<Outgoing>& messages,
   for (auto at = rounds_.begin(); at != rounds_.end();) {
     Round& round = at->second;
     if (round.began + settings_.confirm_timeout <= now) {
+      probes::mark(probes::Mark::confirm_failed);
       for (auto& [shard, asked] : round.shards) {
         if (asked.verdict == Verdict::open) asked.verdict = Verdict::failed;
       }
     } else if (round.again_at <= now) {
+      probes::mark(probes::Mark::confirm_repeated);
       send(at->first, round, messages);
       round.again_at = now + settings_.confirm_again;
     }

@@ -19,11 +19,18 @@ namespace shoal::shard {
 // is wrong, and a checker that does not notice is no checker.
 struct Mutations {
   bool count_own_unsynced = false;     // 1.1: the owner counts itself before its disk answered.
+  bool acks_unsynced = false;          // 1.1: a home's Ack waits for no disk.
+  bool promises_unsynced = false;      // 1.1: a home's Promise waits for no disk.
   bool no_promise_check = false;       // H2: writes below the promise are taken.
   bool no_promise_raise = false;       // H2: a write does not raise the promise.
   bool no_record_order = false;        // H2: an older version overwrites a newer one.
+  bool blank_promises = false;         // F2: a node without state promises.
+  bool own_promise_left_out = false;   // C2: others are asked at once, and their promises suffice.
   bool one_promise_enough = false;     // C3: no quorum of promises.
+  bool own_copy_only = false;          // C3: nothing is merged but what the candidate has.
   bool merge_by_version_only = false;  // C5: ballots are ignored.
+  bool unsettled_as_settled = false;   // O3: what a minority holds is not written again.
+  bool show_unsettled = false;         // O3: what is not settled yet is shown.
   bool show_uncommitted = false;       // O4: what is proposed is shown.
   bool reuse_version = false;          // O1: a second value under an unanswered version.
   bool resume_ballot_after_restart = false;  // O5: the ballot found on disk is used on.
@@ -37,10 +44,8 @@ struct Mutations {
   bool count_old_acks = false;          // O2, G1: Acks from before a node left are counted.
   bool stub_forgets = false;            // H5: a leaver forgets promise and config too.
   bool retire_any = false;              // H5: obeyed whatever config it names.
-  bool promise_while_blank = false;     // F2: a node without state promises.
   bool ignore_newer_config = false;     // C3: newer configs in answers are not heeded.
   bool no_config_check = false;         // H1: a candidate with an older config is promised too.
-  bool no_own_promise = false;          // C2: the own promise is not part of the quorum.
   bool no_floor_check = false;          // E2: any floor is taken.
   bool drop_by_own_clock = false;       // E1: homes drop records by their own clocks.
   bool gone_before_quorum = false;      // E3: "gone" is said before a quorum has the floor.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/probes.hpp"
 #include "shard/quorum.hpp"
 
 namespace shoal::shard {
@@ -136,7 +137,10 @@ CommittedValue Owner::committed(const wire::RecordKey& key, const Replica& repli
   if (blocked(key)) return {.state = Committed::unsettled};
   const StoredRecord* stored = replica.find(key);
   const auto flight = flights_.find(key);
-  if (flight != flights_.end() && !settings_.mutations.show_uncommitted) {
+  const bool unsettled = flight != flights_.end() && flight->second.state == Committed::unsettled;
+  const bool hidden =
+      !settings_.mutations.show_uncommitted && !(unsettled && settings_.mutations.show_unsettled);
+  if (flight != flights_.end() && hidden) {
     const bool present = flight->second.state == Committed::present;
     return {.state = flight->second.state, .value = present ? &flight->second.committed : nullptr};
   }
@@ -189,6 +193,7 @@ void Owner::flush(TimePoint now, Replica& replica, Effects& effects) {
       if (!peer.silent && peer.outstanding.size() < kOutstandingMax) {
         send_batch(now, peer, records, false, replica, effects);
       } else {
+        if (!peer.silent) probes::mark(probes::Mark::window_full);
         for (const wire::Record& record : records) lacks(peer, record.key);
       }
     }
@@ -205,7 +210,8 @@ void Owner::flush(TimePoint now, Replica& replica, Effects& effects) {
     if (detached(key)) record.value = std::exchange(flight.detached_value, {});
     bytes += wire_size(record);
     records.push_back(std::move(record));
-    if (records.size() >= kMessageRecordsMax || bytes >= kMessageBytesMax) send();
+    const bool full = records.size() >= kMessageRecordsMax || bytes >= kMessageBytesMax;
+    if (full || probes::fails(probes::Site::batch_cut)) send();
   }
   if (!records.empty()) send();
 }
@@ -336,7 +342,10 @@ void Owner::on_ack(TimePoint now, NodeId from, const wire::AckItem& ack, std::ui
   Batch& batch = peer->outstanding[ack.number - first];
   if (batch.answered) return;
   if (ack.config) return give_back(*peer, batch, effects);  // Nothing was stored (H2).
-  if (!counts) return;
+  if (!counts) {
+    probes::mark(probes::Mark::old_ack_ignored);
+    return;
+  }
   const std::vector<KeyVersion> records = std::exchange(batch.records, {});
   answered(*peer, batch, effects);
   for (const KeyVersion& record : records) {
@@ -380,6 +389,7 @@ void Owner::on_exception(TimePoint now, Peer& peer, const wire::AckException& ex
     if (ballot_ < exception.version.ballot) return;  // Its promise will tell us the rest.
     // A leftover nobody promised. The record gets our ballot, above it.
     if (current.ballot == ballot_ || flight != flights_.end()) return;
+    probes::mark(probes::Mark::leftover_met);
     if (!detached(exception.key)) {
       rewrite(exception.key, stored->value, Committed::present, replica);
       return;

@@ -108,6 +108,7 @@ class Owner {
 
   void check_invariants(const Replica& replica) const;
   std::size_t flight_count() const { return flights_.size(); }
+  std::size_t unanswered_most() const;  // Writes to one other home.
 
  private:
   using Peer = OwnerPeer;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/probes.hpp"
 #include "shard/quorum.hpp"
 #include "task/record_key.hpp"
 
@@ -44,10 +45,13 @@ void Replica::found(wire::ShardConfig config, std::vector<wire::Write>& writes) 
 // H1.
 Replica::Prepared Replica::on_prepare(const wire::PrepareItem& item, const Mutations& mutations,
                                       std::vector<wire::Write>& writes) {
-  if (!known_ && !mutations.promise_while_blank) return Prepared::silent;
-  known_ = true;
-  const bool older_config = item.config.id < state_.config.id && !mutations.no_config_check;
-  if (older_config || item.ballot < state_.promised) return Prepared::refused;
+  if (!known_) return Prepared::silent;
+  const bool old_config = item.config.id < state_.config.id && !mutations.no_config_check;
+  if (old_config || item.ballot < state_.promised) {
+    probes::mark(probes::Mark::prepare_refused);
+    if (old_config) probes::mark(probes::Mark::old_config_refused);
+    return Prepared::refused;
+  }
   if (state_.promised < item.ballot) {
     state_.promised = item.ballot;
     put_state(writes);
@@ -56,8 +60,8 @@ Replica::Prepared Replica::on_prepare(const wire::PrepareItem& item, const Mutat
 }
 
 std::vector<wire::PromiseItem> Replica::promise() const {
-  const std::size_t page_count =
-      std::max<std::size_t>(1, (records_.size() + kDigestPageEntries - 1) / kDigestPageEntries);
+  const std::size_t most = probes::fails(probes::Site::digest_in_pages) ? 3 : kDigestPageEntries;
+  const std::size_t page_count = std::max<std::size_t>(1, (records_.size() + most - 1) / most);
   std::vector<wire::PromiseItem> pages(page_count);
   for (std::size_t i = 0; i < page_count; ++i) {
     pages[i] = {.shard = shard_,
@@ -67,11 +71,11 @@ std::vector<wire::PromiseItem> Replica::promise() const {
                 .page = static_cast<std::uint32_t>(i),
                 .page_count = static_cast<std::uint32_t>(page_count),
                 .digest = {}};
-    pages[i].digest.reserve(std::min(kDigestPageEntries, records_.size() - i * kDigestPageEntries));
+    pages[i].digest.reserve(std::min(most, records_.size() - i * most));
   }
   std::size_t index = 0;
   records_.for_each([&](const StoredRecord& record) {
-    pages[index++ / kDigestPageEntries].digest.push_back(
+    pages[index++ / most].digest.push_back(
         {.key = record.key, .version = version(record), .bad = record.bad != 0});
   });
   return pages;
@@ -85,7 +89,10 @@ wire::RefuseItem Replica::refusal(const wire::Ballot& asked) const {
 std::optional<wire::AckItem> Replica::on_write(wire::WriteItem& item, std::uint64_t wall,
                                                const Mutations& mutations,
                                                std::vector<wire::Write>& writes) {
-  if (item.ballot < state_.promised && !mutations.no_promise_check) return std::nullopt;
+  if (item.ballot < state_.promised && !mutations.no_promise_check) {
+    probes::mark(probes::Mark::late_write_refused);
+    return std::nullopt;
+  }
   wire::AckItem ack{.shard = shard_,
                     .ballot = item.ballot,
                     .config_id = state_.config.id,
@@ -102,6 +109,7 @@ std::optional<wire::AckItem> Replica::on_write(wire::WriteItem& item, std::uint6
   }
   bool changed = false;
   if (state_.promised < item.ballot && !mutations.no_promise_raise) {
+    probes::mark(probes::Mark::write_raised_promise);
     state_.promised = item.ballot;
     changed = true;
   }
@@ -114,6 +122,7 @@ std::optional<wire::AckItem> Replica::on_write(wire::WriteItem& item, std::uint6
   if (changed) put_state(writes);
   ack.config_id = state_.config.id;
   if (unnamed) {
+    probes::mark(probes::Mark::config_unknown);
     ack.config = state_.config;
     return ack;
   }
@@ -145,6 +154,7 @@ void Replica::take(wire::WriteItem& item, const Mutations& mutations, wire::AckI
       store(record.key, record.version, detached(record.key) ? std::string() : record.value);
       writes.push_back(wire::PutRecord{shard_, std::move(record)});
     } else if (mine != record.version) {
+      probes::mark(probes::Mark::newer_record_kept);
       // A bad copy answers as if it were not there: nobody may count it.
       ack.exceptions.push_back({.key = record.key,
                                 .version = stored.bad != 0 ? wire::RecordVersion{} : mine,

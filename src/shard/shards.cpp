@@ -5,6 +5,7 @@
 
 #include "base/assert.hpp"
 #include "base/log.hpp"
+#include "base/probes.hpp"
 #include "shard/quorum.hpp"
 
 namespace shoal::shard {
@@ -98,12 +99,14 @@ void Shards::start(TimePoint now, ShardId shard, Slot& slot) {
   const std::uint64_t round = std::max(replica.promised().round, slot.round_seen) + 1;
   slot.candidate = std::make_unique<Candidate>(
       self_, shard, wire::Ballot{.round = round, .node = self_}, config, settings_, slot.lost);
+  slot.prepared_at = now;
   const auto prepared =
       replica.on_prepare(slot.candidate->prepare(), settings_.mutations, effects_.output.writes);
   SHOAL_ASSERT(prepared == Replica::Prepared::promised);
   for (wire::PromiseItem& page : replica.promise()) {
     effects_.outbox.promise(self_, std::move(page));
   }
+  if (settings_.mutations.own_promise_left_out) slot.candidate->prepare_others(now, effects_);
   mark_busy(now, shard, slot);
 }
 
@@ -113,7 +116,8 @@ void Shards::resume(TimePoint now, ShardId shard, Slot& slot) {
               .floor = 0,
               .promisers = {self_},
               .records = {},
-              .values = {}};
+              .values = {},
+              .promised_at = kNever};
   slot.replica.records().for_each([&](const StoredRecord& record) {
     merge.records.push_back({.key = record.key,
                              .version = slot.replica.version(record),
@@ -133,6 +137,7 @@ void Shards::advance(TimePoint now, ShardId shard, Slot& slot, Candidate::Progre
       slot.lost.clear();
       return;
     case Candidate::Progress::restart:
+      probes::mark(probes::Mark::takeover_restarted);
       return back_off(now, shard, slot);
     case Candidate::Progress::done: {
       const wire::Ballot ballot = slot.candidate->ballot();
@@ -145,6 +150,7 @@ void Shards::advance(TimePoint now, ShardId shard, Slot& slot, Candidate::Progre
 
 void Shards::become_owner(TimePoint now, ShardId shard, Slot& slot, wire::Ballot ballot,
                           Merge merge) {
+  slot.promised_at = merge.promised_at == kNever ? now : merge.promised_at;
   slot.owner = std::make_unique<Owner>(self_, shard, ballot, settings_);
   slot.owner->begin(now, std::move(merge), wall_, slot.replica, effects_);
   slot.wanted = false;
@@ -181,7 +187,10 @@ void Shards::step_down(TimePoint now, ShardId shard, Slot& slot) {
 
 // H6: whoever raises its own promise above the ballot it owns, or is a candidate with, steps down.
 void Shards::obey_promise(TimePoint now, ShardId shard, Slot& slot) {
-  if (slot.owner && slot.owner->ballot() < slot.replica.promised()) step_down(now, shard, slot);
+  if (slot.owner && slot.owner->ballot() < slot.replica.promised()) {
+    probes::mark(probes::Mark::owner_promised_other);
+    step_down(now, shard, slot);
+  }
   if (slot.candidate && slot.candidate->ballot() < slot.replica.promised()) {
     back_off(now, shard, slot);
   }
@@ -193,6 +202,10 @@ bool Shards::sweep(TimePoint now, ShardId shard, Slot& slot) {
   }
   if (slot.wanted && !slot.candidate && !slot.owner && slot.retry_at <= now) {
     start(now, shard, slot);
+  }
+  if (slot.owner && probes::fails(probes::Site::owner_anew)) {
+    step_down(now, shard, slot);
+    take_over(now, shard);
   }
   if (!slot.owner) return slot.candidate || slot.wanted;
   if (!slot.owner->paused(now)) flush(now, slot);
@@ -254,6 +267,10 @@ bool Shards::candidate(ShardId shard) const {
 bool Shards::owns(ShardId shard) const {
   const Slot* slot = find(shard);
   return slot != nullptr && slot->owner != nullptr;
+}
+
+TimePoint Shards::promised_at(ShardId shard) const {
+  return owns(shard) ? find(shard)->promised_at : kNever;
 }
 
 wire::Ballot Shards::ballot(ShardId shard) const {
@@ -385,6 +402,17 @@ std::size_t Shards::record_count(ShardId shard) const {
 std::size_t Shards::bad_count(ShardId shard) const {
   const Slot* slot = find(shard);
   return slot != nullptr ? slot->replica.bad_count() : 0;
+}
+
+Shards::Load Shards::load() const {
+  Load load{.writes = 0, .catching_up = 0, .rounds = rounds_.count()};
+  for (const auto& [node, items] : effects_.catching_up) {
+    load.catching_up = std::max<std::size_t>(load.catching_up, items);
+  }
+  for (const auto& slot : slots_) {
+    if (slot && slot->owner) load.writes = std::max(load.writes, slot->owner->unanswered_most());
+  }
+  return load;
 }
 
 void Shards::check_invariants() const {

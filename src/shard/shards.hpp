@@ -85,7 +85,12 @@ class Shards {
   // (H5). Nothing happens when this node does not own the shard.
   void retire(TimePoint now, ShardId shard, NodeId node);
 
+  // When this node began the takeover that made it the owner. For Mutations of the node only.
+  TimePoint prepared_at(ShardId shard) const { return find(shard)->prepared_at; }
+
   bool owns(ShardId shard) const;
+  // When the promises to this owner were a quorum (L3); kNever if not owned.
+  TimePoint promised_at(ShardId shard) const;
   wire::Ballot ballot(ShardId shard) const;              // Of the owner; (0, none) if not owned.
   wire::Ballot promised(ShardId shard) const;            // (0, none) for an unknown shard.
   const wire::ShardConfig* config(ShardId shard) const;  // Null for an unknown shard.
@@ -126,6 +131,13 @@ class Shards {
   void check_invariants() const;
   std::size_t record_count(ShardId shard) const;
   std::size_t bad_count(ShardId shard) const;  // Copies that do not match their checksum.
+  // What is bounded: writes without an answer and catch-up items to any one home, Confirm rounds.
+  struct Load {
+    std::size_t writes = 0;
+    std::size_t catching_up = 0;
+    std::size_t rounds = 0;
+  };
+  Load load() const;
 
  private:
   // Never candidate and owner at once.
@@ -141,6 +153,8 @@ class Shards {
     bool dirty = false;        // In dirty_.
     bool busy = false;         // In busy_.
     TimePoint retry_at = kNever;
+    TimePoint prepared_at{};         // When the latest candidacy began.
+    TimePoint promised_at = kNever;  // Of the owner.
   };
 
   Slot* find(ShardId shard);
@@ -159,6 +173,7 @@ class Shards {
   void leave(TimePoint now, ShardId shard, Slot& slot);
   void obey_promise(TimePoint now, ShardId shard, Slot& slot);
   void flush(TimePoint now, Slot& slot);
+  void send_unsynced();
   bool sweep(TimePoint now, ShardId shard, Slot& slot);
   void answer_fetch(NodeId to, const wire::FetchItem& item, const Replica& replica);
   void on_value(TimePoint now, const ReadPurpose& purpose, ValueRead answer);

@@ -2,13 +2,16 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/probes.hpp"
 #include "shard/shards.hpp"
 
 namespace shoal::shard {
 
 void Shards::on_message(TimePoint now, NodeId from, const wire::Prepare& message) {
   for (const wire::PrepareItem& item : message.items) {
-    Slot* slot = settings_.mutations.promise_while_blank ? &make(item.shard) : find(item.shard);
+    Slot* slot = find(item.shard);
+    if (slot == nullptr && settings_.mutations.blank_promises) found(item.shard, item.config);
+    slot = find(item.shard);
     if (slot == nullptr) continue;  // F2: no state, no answer.
     flush(now, *slot);              // The digest speaks of what is in `writes` only.
     if (settings_.mutations.drop_by_own_clock && !slot->owner) {
@@ -39,7 +42,9 @@ void Shards::on_message(TimePoint now, NodeId from, const wire::Promise& message
               slot->candidate->on_promise(now, from, item, slot->replica, effects_));
     } else if (slot->owner) {
       const bool complete = slot->owner->on_promise(now, from, item, slot->replica);
+      if (complete) probes::mark(probes::Mark::digest_after_takeover);
       if (complete && slot->owner->any_blocked()) {
+        probes::mark(probes::Mark::record_freed);
         // C5: a further home can stand in for bad copies, so the merge is worth another ballot.
         step_down(now, item.shard, *slot);
         take_over(now, item.shard);
@@ -57,10 +62,12 @@ void Shards::on_message(TimePoint now, NodeId, const wire::Refuse& message) {
     slot->round_seen = std::max(slot->round_seen, item.promised.round);  // C1.
     const bool higher = item.asked < item.promised;
     if (slot->owner && slot->owner->ballot() == item.asked && higher) {
+      probes::mark(probes::Mark::owner_refused);
       step_down(now, item.shard, *slot);  // O5.
       effects_.output.refused.push_back({.shard = item.shard, .promised = item.promised});
     } else if (slot->candidate && slot->candidate->ballot() == item.asked) {
       if (higher) {
+        probes::mark(probes::Mark::duel);
         back_off(now, item.shard, *slot);  // C4.
         effects_.output.refused.push_back({.shard = item.shard, .promised = item.promised});
       } else {
@@ -78,6 +85,7 @@ void Shards::on_message(TimePoint now, NodeId from, const wire::Fetch& message) 
     if (slot == nullptr || !slot->replica.known()) continue;
     flush(now, *slot);
     if (slot->replica.promised() != item.ballot) {
+      probes::mark(probes::Mark::late_fetch_refused);
       effects_.outbox.refuse(from, slot->replica.refusal(item.ballot));
     } else {
       answer_fetch(from, item, slot->replica);
@@ -156,6 +164,7 @@ void Shards::on_message(TimePoint, NodeId from, const wire::Confirm& message) {
     if (slot->replica.promised() == item.ballot) {
       confirmed.items.push_back(item);
     } else if (item.ballot < slot->replica.promised()) {
+      probes::mark(probes::Mark::confirm_refused);
       effects_.outbox.refuse(from, slot->replica.refusal(item.ballot));
     }
   }
@@ -232,11 +241,30 @@ void Shards::on_value(TimePoint now, const ReadPurpose& purpose, ValueRead answe
   }
 }
 
+// Only under Mutations::acks_unsynced and promises_unsynced.
+void Shards::send_unsynced() {
+  std::vector<Outgoing> waiting;
+  for (Outgoing& out : effects_.output.promises) {
+    const bool ack = std::holds_alternative<wire::Ack>(out.message);
+    const bool promise = std::holds_alternative<wire::Promise>(out.message);
+    const bool unsynced = (ack && settings_.mutations.acks_unsynced) ||
+                          (promise && settings_.mutations.promises_unsynced);
+    const bool at_once = unsynced && out.to != self_;
+    (at_once ? effects_.output.messages : waiting).push_back(std::move(out));
+  }
+  effects_.output.promises = std::move(waiting);
+}
+
 Output Shards::take_output(TimePoint now) {
   for (const ShardId shard : std::exchange(dirty_, {})) {
     Slot& slot = *find(shard);
     slot.dirty = false;
-    if (slot.owner) serve(now, shard, slot);
+    if (!slot.owner) continue;
+    if (probes::fails(probes::Site::flush_late)) {
+      mark_dirty(shard, slot);
+      continue;
+    }
+    serve(now, shard, slot);
   }
   rounds_.begin(
       now,
@@ -247,6 +275,7 @@ Output Shards::take_output(TimePoint now) {
       },
       effects_.output.messages, effects_.output.confirmed);
   effects_.outbox.drain(effects_.output);
+  if (settings_.mutations != Mutations{}) send_unsynced();
   return std::exchange(effects_.output, {});
 }
 

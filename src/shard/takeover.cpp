@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/probes.hpp"
 #include "shard/quorum.hpp"
 
 namespace shoal::shard {
@@ -39,7 +40,6 @@ Candidate::Candidate(NodeId self, ShardId shard, wire::Ballot ballot, wire::Shar
   SHOAL_ASSERT(voter(belief, self));
   merge_.config = std::move(belief);
   take_out_lost();
-  if (settings_.mutations.no_own_promise) prepare_at_ = TimePoint{};
 }
 
 // A recovery's config: the survivors, and no change under way.
@@ -80,7 +80,9 @@ Candidate::Progress Candidate::on_newer_config(TimePoint now, const wire::ShardC
 // good, since homes never forget them. False when this node is not in it.
 bool Candidate::adopt(const wire::ShardConfig& config) {
   if (!(merge_.config.id < config.id) || settings_.mutations.ignore_newer_config) return true;
+  probes::mark(probes::Mark::newer_config_adopted);
   merge_.config = config;
+  merge_.promised_at = kNever;
   take_out_lost();
   prepare_at_ = TimePoint{};  // Its members are prepared at once.
   prepare_interval_ = Duration{};
@@ -110,7 +112,7 @@ bool Candidate::promises_suffice(TimePoint now) const {
   };
   // C2: the own durable promise is part of every quorum.
   const Mutations& off = settings_.mutations;
-  if (!self_promised_ && !off.no_own_promise) return false;
+  if (!self_promised_ && !off.own_promise_left_out) return false;
   if (!lost_.empty()) {
     return recover_at_ <= now || std::ranges::all_of(merge_.config.home, promised);
   }
@@ -119,12 +121,15 @@ bool Candidate::promises_suffice(TimePoint now) const {
 
 Candidate::Progress Candidate::try_merge(TimePoint now, Replica& replica, Effects& effects) {
   if (!promises_suffice(now)) return Progress::going;
+  if (merge_.promised_at == kNever) merge_.promised_at = now;
   const bool all = merge_digests();
   // Copies are bad: another home's promise may still free them, so give it a moment.
   if (!all && merge_.promisers.size() < voters(merge_.config).size()) {
     if (blocked_until_ == kNever) blocked_until_ = now + kBlockedWait;
     if (now < blocked_until_) return Progress::going;
   }
+  if (!merge_.config.next.empty()) probes::mark(probes::Mark::takeover_in_joint);
+  if (!merge_.config.learners.empty()) probes::mark(probes::Mark::takeover_with_learners);
   fetching_ = true;
   promises_.clear();
   collect_needs(replica, effects);
@@ -164,6 +169,8 @@ MergedRecord Candidate::merge_one(
   std::uint32_t bad = 0;
   const bool by_version = settings_.mutations.merge_by_version_only;
   for (const auto& [promiser, entry] : group) {
+    const bool own = merge_.promisers.at(promiser) == self_;
+    if (settings_.mutations.own_copy_only && !own) continue;
     if (entry.bad) {
       bad |= 1U << promiser;
     } else if (by_version ? merged.version.version < entry.version.version
@@ -185,9 +192,13 @@ MergedRecord Candidate::merge_one(
     };
   };
   const Mutations& off = settings_.mutations;
-  merged.settled = lost_.empty() && quorum(off, merge_.config, in(merged.holders));
+  merged.settled =
+      (lost_.empty() && quorum(off, merge_.config, in(merged.holders))) || off.unsettled_as_settled;
   // A promiser counts for no id it marked bad. A recovery takes what there is.
   merged.blocked = lost_.empty() && bad != 0 && !quorum(off, merge_.config, in(~bad));
+  if (bad != 0) probes::mark(probes::Mark::abstained);
+  if (merged.blocked) probes::mark(probes::Mark::record_blocked);
+  if (!merged.settled) probes::mark(probes::Mark::record_unsettled);
   return merged;
 }
 
@@ -273,14 +284,16 @@ Candidate::Progress Candidate::on_value(TimePoint now, const wire::RecordKey& ke
 
 Candidate::Progress Candidate::on_time(TimePoint now, Replica& replica, Effects& effects) {
   if (!fetching_) {
-    const bool may_ask = self_promised_ || settings_.mutations.no_own_promise;
-    if (may_ask && prepare_at_ <= now) prepare_others(now, effects);
+    if (self_promised_ && prepare_at_ <= now) prepare_others(now, effects);
     return std::min(blocked_until_, recover_at_) <= now ? try_merge(now, replica, effects)
                                                         : Progress::going;
   }
   // C6: a holder that does not answer is asked no more in this attempt.
   for (auto& [index, holder] : holders_) {
-    if (holder.asked == 0 || now < holder.heard + settings_.fetch_timeout) continue;
+    if (holder.asked == 0) continue;
+    const bool late = probes::fails(probes::Site::fetch_late);
+    if (!late && now < holder.heard + settings_.fetch_timeout) continue;
+    probes::mark(probes::Mark::fetch_timed_out);
     holder.asked = 0;
     for (auto& [key, need] : needs_) {
       need.untried &= ~(1U << index);

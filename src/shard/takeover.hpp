@@ -45,6 +45,7 @@ struct Merge {
   std::vector<NodeId> promisers;
   std::vector<MergedRecord> records;              // In key order.
   std::map<wire::RecordKey, std::string> values;  // Those the own replica could not give.
+  TimePoint promised_at = kNever;                 // When the promises were a quorum (L3).
 };
 
 class Candidate {
@@ -60,6 +61,7 @@ class Candidate {
 
   const wire::Ballot& ballot() const { return ballot_; }
   wire::PrepareItem prepare() const { return {shard_, ballot_, merge_.config}; }
+  void prepare_others(TimePoint now, Effects& effects);
 
   Progress on_promise(TimePoint now, NodeId from, const wire::PromiseItem& item, Replica& replica,
                       Effects& effects);
@@ -88,7 +90,6 @@ class Candidate {
 
   bool adopt(const wire::ShardConfig& config);
   void take_out_lost();
-  void prepare_others(TimePoint now, Effects& effects);
   Progress try_merge(TimePoint now, Replica& replica, Effects& effects);
   bool merge_digests();
   MergedRecord merge_one(const wire::RecordKey& key,

@@ -26,6 +26,18 @@ bool Deferred::take_back(const AttemptId& attempt) {
                        [&](const task::Launch& launch) { return launch.attempt == attempt; }) > 0;
 }
 
+bool Deferred::extend(const task::Extend& extend) {
+  const auto found = std::ranges::find(launches, extend.attempt, &task::Launch::attempt);
+  if (found == launches.end()) return false;
+  found->lease_end = std::max(found->lease_end, extend.lease_end);
+  return true;
+}
+
+bool Disk::extend(const task::Extend& extend) {
+  const auto extended = [&](Batch& batch) { return batch.deferred.extend(extend); };
+  return std::ranges::any_of(syncing_, extended) || std::ranges::any_of(waiting_, extended);
+}
+
 bool Disk::take_back(const AttemptId& attempt) {
   const auto taken = [&](Batch& batch) { return batch.deferred.take_back(attempt); };
   return std::ranges::any_of(syncing_, taken) || std::ranges::any_of(waiting_, taken);
@@ -61,6 +73,7 @@ void Disk::crash(Random& random) {
 }
 
 void Disk::apply(std::vector<wire::Write> writes) {
+  if (tap_) tap_(writes);
   for (wire::Write& write : writes) {
     if (auto* shard = std::get_if<wire::PutShard>(&write)) {
       shards_[shard->shard] = std::move(shard->state);

@@ -7,8 +7,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,6 +42,7 @@ struct Deferred {
   }
   // Whether the attempt's launch was among these; it is not any more.
   bool take_back(const AttemptId& attempt);
+  bool extend(const task::Extend& extend);
 };
 
 class Disk {
@@ -47,12 +50,15 @@ class Disk {
   explicit Disk(const DiskOptions& options) : options_(options) {}
 
   DiskOptions& options() { return options_; }
+  // Sees what becomes durable.
+  void set_tap(std::function<void(std::span<const wire::Write>)> tap) { tap_ = std::move(tap); }
 
   // Queues a batch and what waits for it. Returns `deferred` when there is nothing to wait for.
   std::optional<Deferred> add(std::vector<wire::Write> writes, Deferred deferred);
 
   // Takes back a launch that waits: false when there is none.
   bool take_back(const AttemptId& attempt);
+  bool extend(const task::Extend& extend);  // The lease of a launch that waits, likewise.
 
   // Starts a sync when batches wait and none is under way; call end_sync() after that time.
   std::optional<Duration> begin_sync(Random& random);
@@ -82,6 +88,7 @@ class Disk {
   std::vector<Batch> syncing_;
   std::vector<Batch> waiting_;
   std::uint64_t syncs_ = 0;
+  std::function<void(std::span<const wire::Write>)> tap_;
 };
 
 }  // namespace shoal::sim

@@ -23,7 +23,7 @@ constexpr std::uint32_t kWakesAtOnceMax = 1000;
 }  // namespace
 
 bool Simulator::runs_now(NodeIndex index, const Host& host) const {
-  if (host.paused) return false;
+  if (host.paused || host.suspended) return false;
   if (host.slow_factor == 1) return true;
   const Duration cycle = options_.slow_slice * host.slow_factor;
   const Duration phase = options_.slow_slice * index;
@@ -42,7 +42,7 @@ void Simulator::input(NodeIndex index, Input apply, bool droppable) {
   if (!at.inbox.empty() || !runs_now(index, at)) {
     if (droppable && at.inbox.size() >= kInboxMax) return;
     at.inbox.push_back(std::move(apply));
-    if (!at.paused && !std::exchange(at.drain_due, true)) {
+    if (!paused(index) && !std::exchange(at.drain_due, true)) {
       events_.push(next_slice(index), HostDue{index, at.boot, Due::drain, {}});
     }
     return;
@@ -56,7 +56,7 @@ void Simulator::drain(NodeIndex index) {
   Host& at = host(index);
   if (at.node == nullptr || at.inbox.empty()) return;
   if (!runs_now(index, at)) {
-    if (!at.paused && !std::exchange(at.drain_due, true)) {
+    if (!paused(index) && !std::exchange(at.drain_due, true)) {
       events_.push(next_slice(index), HostDue{index, at.boot, Due::drain, {}});
     }
     return;
@@ -73,6 +73,7 @@ void Simulator::drain(NodeIndex index) {
 
 void Simulator::carry_out(NodeIndex index) {
   node::Output output = host(index).node->take_output();
+  if (taps_.written && !output.writes.empty()) taps_.written(index, output.writes);
   for (node::Envelope& envelope : output.messages) send(index, std::move(envelope));
   for (node::ClientAnswer& refusal : output.errors) answer(index, std::move(refusal));
   const std::uint32_t boot = host(index).boot;
@@ -90,7 +91,9 @@ void Simulator::carry_out(NodeIndex index) {
                     .replies = std::move(output.replies),
                     .store_reads = std::move(output.store_reads),
                     .stopped = output.stopped};
+  for (const task::Extend& each : output.extensions) extend(index, each, deferred);
   for (const task::Kill& each : output.kills) kill(index, each, deferred);
+  for (const AttemptId& attempt : output.settled) host(index).processes.settle(attempt);
   auto ready = host(index).disk.add(std::move(output.writes), std::move(deferred));
   begin_sync(index);
   if (ready) release(index, std::move(*ready));
@@ -105,28 +108,6 @@ void Simulator::release(NodeIndex index, Deferred deferred) {
   // What its kernel has taken over still goes out; then the process is gone.
   after(1ms, [this, index, boot = host(index).boot] {
     if (up(index) && host(index).boot == boot) go_down(index);
-  });
-}
-
-// A kill that meets its own launch on the way to the disk takes it back (daemon/effect_order.hpp).
-void Simulator::kill(NodeIndex index, const task::Kill& each, Deferred& deferred) {
-  Host& at = host(index);
-  if (!deferred.take_back(each.attempt) && !at.disk.take_back(each.attempt)) {
-    if (const auto ending = at.processes.kill(now_, each)) {
-      events_.push(ending->at, ProcessDue{index, *ending});
-    }
-    return;
-  }
-  task::ProcessEnded ended{.attempt = each.attempt, .result = {}, .tails = {}};
-  ended.result.reason = each.reason;
-  ended.result.signal = 9;
-  ended.result.exit_status = 128 + 9;
-  ended.result.started = ended.result.ended = wall();
-  after(Duration::zero(), [this, index, boot = at.boot, ended = std::move(ended)]() mutable {
-    if (host(index).boot != boot) return;
-    input(index, [ended = std::move(ended)](node::Node& node, Now now) mutable {
-      node.on_process_ended(now, std::move(ended));
-    });
   });
 }
 
@@ -146,18 +127,9 @@ void Simulator::begin_sync(NodeIndex index) {
   }
 }
 
-void Simulator::launch(NodeIndex index, const task::Launch& each) {
-  Host& at = host(index);
-  ++figures_.launches;
-  trace_.add(now_, index, TraceKind::process_started, content_hash(each.attempt));
-  const Processes::Ending ending = at.processes.launch(now_, wall(), each, random_);
-  events_.push(ending.at, ProcessDue{index, ending});
-  if (hooks_.process_started) hooks_.process_started(index, each.attempt, each.spec);
-  if (hooks_.progressed) hooks_.progressed(index);
-}
-
 void Simulator::answer(NodeIndex index, node::ClientAnswer answer) {
   trace_.add(now_, index, TraceKind::client_reply, content_hash(answer.reply));
+  if (taps_.answered) taps_.answered(index, answer);
   after(kClientLatency, [this, answer = std::move(answer)]() mutable {
     const auto found = sessions_.find(answer.session);
     if (found == sessions_.end()) return;
@@ -231,6 +203,7 @@ void Simulator::send(NodeIndex from, node::Envelope envelope) {
   if (sender.node == nullptr) return;
   count(envelope.message);
   check_size(from, envelope);
+  if (taps_.sent) taps_.sent(from, envelope);
   if (drops_ && drops_(from, envelope)) return;
   if (envelope.to == sender.config.id) {
     const node::Source source{sender.config.id, sender.node->cluster(), sender.config.address};
@@ -298,7 +271,8 @@ void Simulator::deliver(NodeIndex to, Flight flight, bool datagram) {
   if (grant != nullptr && !grant->items.empty() && hooks_.progressed) hooks_.progressed(to);
   input(
       to,
-      [flight = std::move(flight)](node::Node& node, Now now) mutable {
+      [this, to, flight = std::move(flight)](node::Node& node, Now now) mutable {
+        if (taps_.delivered) taps_.delivered(to, flight.source, flight.message);
         node.on_message(now, flight.source, std::move(flight.message));
       },
       datagram);
@@ -323,13 +297,6 @@ void Simulator::on(HostDue due) {
       at.drain_due = false;
       drain(due.at);
       return;
-    case Due::processes_resume:
-      if (at.paused) return;
-      if (hooks_.processes_resumed) hooks_.processes_resumed(due.at);
-      for (const Processes::Ending& ending : at.processes.thaw(now_)) {
-        events_.push(ending.at, ProcessDue{due.at, ending});
-      }
-      return;
     case Due::sync:
       break;
   }
@@ -340,17 +307,6 @@ void Simulator::on(HostDue due) {
     node.on_sync_time(due.took);
     for (Deferred& deferred : host(due.at).disk.end_sync()) release(due.at, std::move(deferred));
     begin_sync(due.at);
-  });
-}
-
-void Simulator::on(ProcessDue due) {
-  Host& at = host(due.at);
-  auto ended = at.processes.end(due.ending.attempt, due.ending.token, wall());
-  if (!ended) return;
-  trace_.add(now_, due.at, TraceKind::process_ended, content_hash(ended->attempt));
-  if (hooks_.process_ended) hooks_.process_ended(due.at, ended->attempt);
-  input(due.at, [ended = std::move(*ended)](node::Node& node, Now now) mutable {
-    node.on_process_ended(now, std::move(ended));
   });
 }
 

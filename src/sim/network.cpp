@@ -22,6 +22,7 @@ void Network::heal() {
 
 bool Network::blocked(NodeIndex from, NodeIndex to) const {
   if (!cuts_.empty() && cuts_.contains({from, to})) return true;
+  if (!dark_.empty() && (dark_.contains(from) || dark_.contains(to))) return true;
   if (groups_.empty()) return false;
   const auto group = [this](NodeIndex node) { return node < groups_.size() ? groups_[node] : 0; };
   return group(from) != group(to);

@@ -63,6 +63,14 @@ class Network {
   void split(std::vector<std::uint32_t> groups) { groups_ = std::move(groups); }
   void slow_link(NodeIndex from, NodeIndex to, std::uint32_t factor);
   void heal();  // No cuts, splits or slow links.
+  // A host without power answers nothing and closes nothing. All have it at first.
+  void set_power(NodeIndex node, bool on) {
+    if (on) {
+      dark_.erase(node);
+    } else {
+      dark_.insert(node);
+    }
+  }
   bool blocked(NodeIndex from, NodeIndex to) const;
 
   struct Arrivals {
@@ -131,6 +139,7 @@ class Network {
   std::set<std::pair<NodeIndex, NodeIndex>> cuts_;
   std::map<std::pair<NodeIndex, NodeIndex>, std::uint32_t> slow_links_;
   std::vector<std::uint32_t> groups_;  // Empty: no split.
+  std::set<NodeIndex> dark_;           // Without power.
   std::vector<Connection> connections_;
   std::map<std::uint64_t, std::uint32_t> connection_of_;    // By pair and kind.
   std::vector<std::vector<std::uint32_t>> connections_at_;  // By node.

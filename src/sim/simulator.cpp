@@ -13,7 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kClientLatency = 100us;
-constexpr Duration kProcessesResumeAfter = 200ms;
+constexpr Duration kTasksResumeAfter = 200ms;  // Design, section 9.
 constexpr WallTime kWallStart{std::chrono::sys_days{std::chrono::year{2026} / 11 / 22}};
 
 Address address_of(NodeIndex index) {
@@ -58,16 +58,21 @@ NodeIndex Simulator::add_node(node::NodeConfig config, std::vector<NodeIndex> se
   const Capacity capacity{config.cpu_millis, config.memory_bytes};
   hosts_.push_back(std::make_unique<Host>(Host{.config = std::move(config),
                                                .seeds = std::move(seeds),
-                                               .clock = NodeClock(offset, rate),
+                                               .clock = NodeClock({}, offset, rate),
                                                .capacity = capacity,
                                                .disk = Disk(options_.disk),
                                                .processes = Processes(options_.processes)}));
+  hosts_.back()->disk.set_tap([this, index](std::span<const wire::Write> writes) {
+    if (taps_.durable) taps_.durable(index, writes);
+  });
   return index;
 }
 
 void Simulator::start(NodeIndex index) {
   Host& starting = host(index);
   SHOAL_ASSERT(starting.node == nullptr);
+  resume(index);
+  network_.set_power(index, true);
   ++starting.boot;
   starting.paused = false;
   trace_.add(now_, index, TraceKind::started, starting.boot);
@@ -75,6 +80,8 @@ void Simulator::start(NodeIndex index) {
   starting.disk.restore(*starting.node);
   starting.node->start(now_at(starting));
   carry_out(index);
+  if (taps_.started) taps_.started(index);
+  begin_recovery(index);
   if (starting.seeds.empty()) return;
   std::vector<Address> seeds;
   for (const NodeIndex seed : starting.seeds) seeds.push_back(host(seed).config.address);
@@ -82,19 +89,17 @@ void Simulator::start(NodeIndex index) {
         [seeds = std::move(seeds)](node::Node& node, Now now) { node.on_seeds(now, seeds); });
 }
 
-// The process is gone, by a crash or after a stop; either may leave a sync under way.
+// The node's process is gone, by a crash or after a stop; either may leave a sync under way.
 void Simulator::go_down(NodeIndex index) {
   Host& ending = host(index);
   ending.disk.crash(random_);
   ending.node.reset();
+  if (taps_.down) taps_.down(index);
   ending.inbox.clear();
   ending.drain_due = false;
   ending.wake_wanted = ending.wake_scheduled = kNever;
   ending.paused = false;
-  for (const AttemptId& attempt : ending.processes.clear()) {
-    if (hooks_.process_ended) hooks_.process_ended(index, attempt);
-  }
-  if (hooks_.processes_resumed) hooks_.processes_resumed(index);  // Nothing is suspended there now.
+  ended_unheard(index, ending.processes.orphan(now_));
   for (auto& [peer, at, flights] : network_.close_all(now_, index)) {
     const std::uint32_t boot = host(peer).boot;
     for (auto& [arrives, flight] : flights) {
@@ -119,28 +124,53 @@ void Simulator::crash(NodeIndex index) {
   go_down(index);
 }
 
-void Simulator::stop(NodeIndex index) {
+void Simulator::crash_host(NodeIndex index) {
+  Host& crashing = host(index);
+  network_.set_power(index, false);  // Nobody is told.
+  crash(index);
+  trace_.add(now_, index, TraceKind::host_crashed);
+  ended_unheard(index, crashing.processes.clear());
+  crashing.suspended = false;
+  if (hooks_.processes_resumed) hooks_.processes_resumed(index);  // Nothing is suspended there now.
+  crashing.clock = NodeClock(now_, 1s + random_.below(Duration(60s)), crashing.clock.rate_ppm());
+}
+
+void Simulator::stop(NodeIndex index, bool end_tasks) {
   if (!up(index)) return;
-  trace_.add(now_, index, TraceKind::stopped);
-  input(index, [](node::Node& node, Now now) { node.on_stop(now); });
+  trace_.add(now_, index, TraceKind::stopped, end_tasks ? 1 : 0);
+  input(index, [end_tasks](node::Node& node, Now now) { node.on_stop(now, end_tasks); });
+}
+
+void Simulator::pause(NodeIndex index) {
+  Host& paused = host(index);
+  if (paused.node == nullptr || paused.paused) return;
+  trace_.add(now_, index, TraceKind::paused);
+  paused.paused = true;
+}
+
+void Simulator::unpause(NodeIndex index) {
+  Host& paused = host(index);
+  if (!std::exchange(paused.paused, false)) return;
+  trace_.add(now_, index, TraceKind::resumed);
+  drain(index);
 }
 
 void Simulator::suspend(NodeIndex index) {
   Host& suspended = host(index);
-  if (suspended.node == nullptr || suspended.paused) return;
-  trace_.add(now_, index, TraceKind::paused);
-  suspended.paused = true;
+  if (suspended.suspended) return;
+  trace_.add(now_, index, TraceKind::paused, 1);
+  suspended.suspended = true;
+  ++suspended.suspensions;
   suspended.processes.freeze(now_);
   if (hooks_.suspended) hooks_.suspended(index);
 }
 
 void Simulator::resume(NodeIndex index) {
   Host& resumed = host(index);
-  if (resumed.node == nullptr || !resumed.paused) return;
-  trace_.add(now_, index, TraceKind::resumed);
-  resumed.paused = false;
-  events_.push(now_ + kProcessesResumeAfter,
-               HostDue{index, resumed.boot, Due::processes_resume, {}});
+  if (!std::exchange(resumed.suspended, false)) return;
+  trace_.add(now_, index, TraceKind::resumed, 1);
+  expect(index, resumed.processes.resume_supervisors(now_));
+  events_.push(now_ + kTasksResumeAfter, TasksResume{index, resumed.suspensions});
   drain(index);
 }
 
@@ -159,7 +189,9 @@ void Simulator::move_to(NodeIndex index, const Address& address) {
 }
 
 bool Simulator::up(NodeIndex index) const { return host(index).node != nullptr; }
-bool Simulator::paused(NodeIndex index) const { return host(index).paused; }
+bool Simulator::paused(NodeIndex index) const {
+  return host(index).paused || host(index).suspended;
+}
 NodeId Simulator::id(NodeIndex index) const { return host(index).config.id; }
 const node::NodeConfig& Simulator::config(NodeIndex index) const { return host(index).config; }
 node::NodeConfig& Simulator::config_at_next_start(NodeIndex index) { return host(index).config; }
@@ -256,7 +288,7 @@ std::string Simulator::describe(NodeIndex index) const {
   const Host& shown = host(index);
   std::string text = format("{} (boot {})", shown.config.name, shown.boot);
   if (shown.node == nullptr) return text + ": down";
-  text += shown.paused ? ": paused" : ": up";
+  text += shown.suspended ? ": suspended" : shown.paused ? ": paused" : ": up";
   text += shown.node->serving() ? ", serves" : ", does not serve";
   if (shown.slow_factor != 1) text += format(", slow by {}", shown.slow_factor);
   if (shown.disk.syncing()) text += ", a sync is under way";

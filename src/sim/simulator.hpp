@@ -5,7 +5,8 @@
 // that is the checkers' part, as the load is the workload's and misfortune the faults'.
 //
 // An input is followed at once by take_output(), carried out as node/output.hpp says. A node that
-// is paused, or slow and just not running, finds its inputs in order when it goes on.
+// is paused, or slow and just not running, finds its inputs in order when it goes on. A host is
+// more than its node: clock, disk and supervised processes outlive it.
 #pragma once
 
 #include <cstdint>
@@ -21,45 +22,13 @@
 #include "base/random.hpp"
 #include "node/inspection.hpp"
 #include "node/node.hpp"
-#include "sim/disk.hpp"
 #include "sim/event_queue.hpp"
-#include "sim/network.hpp"
 #include "sim/node_clock.hpp"
-#include "sim/processes.hpp"
+#include "sim/taps.hpp"
 #include "sim/trace.hpp"
+#include "sim/world.hpp"
 
 namespace shoal::sim {
-
-struct WorldOptions {
-  std::uint64_t seed = 1;
-  NetworkOptions network;
-  DiskOptions disk;
-  ProcessOptions processes;
-  std::uint32_t clock_rate_ppm_max = 1000;              // Each node's clock is off by up to this.
-  Duration slow_slice = std::chrono::milliseconds(20);  // How long a slow node runs at a time.
-  std::uint32_t encode_one_in = 64;  // This share of the messages is encoded, sizes checked.
-};
-
-struct WorldFigures {
-  std::uint64_t inputs = 0;
-  std::uint64_t datagrams = 0;
-  std::uint64_t stream_messages = 0;
-  std::uint64_t grants = 0;     // Granted attempts on their way to another node.
-  std::uint64_t takeovers = 0;  // Distinct (shard, ballot) prepared.
-  std::uint64_t launches = 0;
-  std::uint64_t crashes = 0;
-  std::uint64_t syncs = 0;
-};
-
-// What observers of the world may be told. Empty ones are not called.
-struct WorldHooks {
-  std::function<void(NodeIndex, const AttemptId&, const TaskSpec&)> process_started;
-  std::function<void(NodeIndex, const AttemptId&)> process_ended;  // Also by a crash.
-  std::function<void(NodeIndex)> suspended;
-  std::function<void(NodeIndex)> processes_resumed;
-  std::function<void(NodeIndex)> progressed;   // It was granted or started something.
-  std::function<void(std::string)> violation;  // Broken rules that the world itself sees.
-};
 
 class Simulator {
  public:
@@ -72,16 +41,20 @@ class Simulator {
   // `config` gets an id, a name and an address where it has none. The node starts when told.
   NodeIndex add_node(node::NodeConfig config, std::vector<NodeIndex> seeds = {});
   std::size_t node_count() const { return hosts_.size(); }
-  void start(NodeIndex index);    // REQUIRES: down. Also after a crash or stop.
-  void crash(NodeIndex index);    // kill -9. No effect when it is down.
-  void stop(NodeIndex index);     // SIGTERM; goes down when it says so.
-  void suspend(NodeIndex index);  // The whole host: node and processes.
-  void resume(NodeIndex index);   // The node at once, its processes 200 ms later.
+  void start(NodeIndex index);       // REQUIRES: down. Resumes a suspended host first.
+  void crash(NodeIndex index);       // kill -9 of the node alone. No effect when it is down.
+  void crash_host(NodeIndex index);  // Power loss: processes too, down until start().
+  // SIGTERM; goes down when it says so. `end_tasks`: its processes cannot outlive it.
+  void stop(NodeIndex index, bool end_tasks = false);
+  void pause(NodeIndex index);  // SIGSTOP of the node alone: its processes go on.
+  void unpause(NodeIndex index);
+  void suspend(NodeIndex index);  // The whole host; its clock runs on.
+  void resume(NodeIndex index);   // Node and supervisors at once, tasks 200 ms later.
   void slow_down(NodeIndex index, std::uint32_t factor);  // Runs 1/factor of the time; 1: always.
   void move_to(NodeIndex index, const Address& address);  // REQUIRES: down.
 
   bool up(NodeIndex index) const;
-  bool paused(NodeIndex index) const;
+  bool paused(NodeIndex index) const;  // Or its host is suspended.
   std::uint32_t boot(NodeIndex index) const { return host(index).boot; }  // Counts its starts.
   NodeId id(NodeIndex index) const;
   const node::NodeConfig& config(NodeIndex index) const;
@@ -106,6 +79,7 @@ class Simulator {
 
   // --- Time
   TimePoint now() const { return now_; }
+  const NodeClock& clock(NodeIndex index) const { return host(index).clock; }
   WallTime wall() const;
   void at(TimePoint when, std::function<void()> action);
   void after(Duration delay, std::function<void()> action) { at(now_ + delay, std::move(action)); }
@@ -118,6 +92,7 @@ class Simulator {
 
   // --- Looking on
   void set_hooks(WorldHooks hooks) { hooks_ = std::move(hooks); }
+  void set_taps(Taps taps) { taps_ = std::move(taps); }
   // Messages for which it returns true vanish: a mutation, for the checkers' own tests.
   void set_filter(std::function<bool(NodeIndex from, const node::Envelope&)> drops);
   // What the node and its host are at, and whom it sees: one line for people.
@@ -135,6 +110,9 @@ class Simulator {
     std::unique_ptr<node::Node> node;  // Null: down.
     std::uint32_t boot = 0;
     bool paused = false;
+    bool suspended = false;
+    std::uint32_t suspensions = 0;      // Counts them.
+    std::uint32_t reports_awaited = 0;  // Of supervisors, by the node that runs.
     std::uint32_t slow_factor = 1;
     std::deque<Input> inbox;  // While it does not run. Datagrams beyond kInboxMax are dropped.
     bool drain_due = false;
@@ -167,7 +145,7 @@ class Simulator {
     std::uint32_t boot = 0;
     NodeId peer;
   };
-  enum class Due : std::uint8_t { wake, sync, drain, processes_resume };
+  enum class Due : std::uint8_t { wake, sync, drain };
   struct HostDue {
     NodeIndex at = 0;
     std::uint32_t boot = 0;
@@ -178,11 +156,23 @@ class Simulator {
     NodeIndex at = 0;
     Processes::Ending ending;
   };
+  struct TasksResume {
+    NodeIndex at = 0;
+    std::uint32_t suspension = 0;
+  };
+  // A supervisor tells a restarted node what it holds: `left` of it, once it has begun.
+  struct ReportDue {
+    NodeIndex at = 0;
+    std::uint32_t boot = 0;
+    std::uint32_t supervisor = 0;
+    bool begun = false;
+    std::vector<AttemptId> left;
+  };
   struct Action {
     std::function<void()> action;
   };
-  using Event =
-      std::variant<std::monostate, Delivery, StreamDue, PeerCloses, HostDue, ProcessDue, Action>;
+  using Event = std::variant<std::monostate, Delivery, StreamDue, PeerCloses, HostDue, ProcessDue,
+                             TasksResume, ReportDue, Action>;
 
   Host& host(NodeIndex index);
   const Host& host(NodeIndex index) const;
@@ -208,7 +198,13 @@ class Simulator {
   void go_down(NodeIndex index);
   void close_connections(NodeIndex index);
   void launch(NodeIndex index, const task::Launch& launch);
+  void extend(NodeIndex index, const task::Extend& each, Deferred& deferred);
   void kill(NodeIndex index, const task::Kill& each, Deferred& deferred);
+  void expect(NodeIndex index, const Processes::Ending& ending);
+  void expect(NodeIndex index, const std::vector<Processes::Ending>& endings);
+  void tell_ended(NodeIndex index, const AttemptId& attempt);
+  void ended_unheard(NodeIndex index, const std::vector<AttemptId>& attempts);
+  void begin_recovery(NodeIndex index);
   void read_store(NodeIndex index, const node::StoreRead& read);
 
   void on(std::monostate) {}
@@ -217,6 +213,8 @@ class Simulator {
   void on(PeerCloses closes);
   void on(HostDue due);
   void on(ProcessDue due);
+  void on(TasksResume due);
+  void on(ReportDue due);
   void on(Action action) { action.action(); }
   void deliver(NodeIndex to, Flight flight, bool datagram);
 
@@ -233,6 +231,7 @@ class Simulator {
   std::uint64_t messages_sent_ = 0;
   std::map<ShardId, std::map<wire::Ballot, bool>> prepared_;
   WorldHooks hooks_;
+  Taps taps_;
   std::function<bool(NodeIndex, const node::Envelope&)> drops_;
   Trace trace_;
   WorldFigures figures_;

@@ -23,6 +23,8 @@ enum class TraceKind : std::uint8_t {
   paused,
   resumed,
   stopped,
+  host_crashed,
+  recovered,
 };
 
 class Trace {

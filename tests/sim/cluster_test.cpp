@@ -58,7 +58,7 @@ TEST_CASE(
   five.add_workload({.tasks = 400, .cpu_millis_max = 2000, .noops = false, .sleeps = false});
   five.monitor().set_faults(true);
   five.world().run_for(1s);
-  five.world().crash(4);
+  five.world().crash_host(4);  // With its supervisors.
   CHECK(five.await_workload(3min));
   five.settle();
   CHECK(five.verdict() == "");

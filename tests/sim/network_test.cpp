@@ -102,6 +102,19 @@ TEST_CASE("network: the peers of a node that is gone hear of it") {
   CHECK(closed[0].at > opened.at);
 }
 
+TEST_CASE("network: a host without power tells nobody, and a dial to it takes its full time") {
+  Network network({}, 7);
+  const auto opened = network.send(kStart, 0, 1, false, flight(0));
+  REQUIRE(network.arrive(opened.at, opened.lane).flight);
+  network.set_power(1, false);
+  const auto closed = network.close_all(opened.at, 1);
+  REQUIRE(closed.size() == 1);
+  CHECK(closed[0].at == kNever);
+  CHECK(network.refuse(opened.at, 0, 1, false) == opened.at + network.options().dial_timeout);
+  network.set_power(1, true);
+  CHECK(network.datagram(opened.at, 0, 1).count == 1);
+}
+
 TEST_CASE("network: many messages to a dead peer are one failed dial") {
   Network network({}, 7);
   CHECK(network.refuse(kStart, 0, 1, false));

@@ -28,8 +28,8 @@ TEST_CASE("sim: the same seed gives the same run, another seed another") {
 }
 
 TEST_CASE("sim: a node's clock and the world's convert back and forth") {
-  for (const std::int32_t rate : {-50'000, -999, 0, 1, 50'000}) {
-    const NodeClock clock(1234567ns, rate);
+  for (const std::int32_t rate : {-200'000, -50'000, -999, 0, 1, 50'000, 200'000}) {
+    const NodeClock clock({}, 1234567ns, rate);
     for (const Duration at :
          {Duration(0), Duration(1), Duration(999'999'999), Duration(90 * 24h)}) {
       const TimePoint local = clock.local(TimePoint(at));
@@ -38,7 +38,15 @@ TEST_CASE("sim: a node's clock and the world's convert back and forth") {
       CHECK(world <= TimePoint(at) + 1ns);
     }
   }
-  CHECK(NodeClock(1s, 100).world(kNever) == kNever);
+  CHECK(NodeClock({}, 1s, 100).world(kNever) == kNever);
+}
+
+TEST_CASE("sim: a clock whose rate changes goes on from what it shows") {
+  NodeClock clock({}, 1s, 0);
+  clock.set_rate(TimePoint(100s), 100'000);
+  CHECK(clock.local(TimePoint(100s)) == TimePoint(101s));
+  CHECK(clock.local(TimePoint(110s)) == TimePoint(112s));
+  CHECK(clock.world(TimePoint(112s)) == TimePoint(110s));
 }
 
 TEST_CASE("sim: events of one moment leave in the order in which they came") {
