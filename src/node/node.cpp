@@ -197,6 +197,14 @@ std::optional<TimePoint> Node::Inspection::lease_end(const AttemptId& attempt) c
   return node->parts_->runner.lease_end(attempt);
 }
 
+const wire::ShardConfig* Node::Inspection::config(ShardId shard) const {
+  return node->parts_->shards.config(shard);
+}
+
+std::uint64_t Node::Inspection::tasks_run() const {
+  return node->parts_->context.counters.tasks_run;
+}
+
 std::vector<HeldTask> Node::Inspection::tasks() const {
   std::vector<HeldTask> held;
   const Parts& parts = *node->parts_;
@@ -211,7 +219,8 @@ std::vector<HeldTask> Node::Inspection::tasks() const {
       if (array) return;
       const auto shown = parts.store.committed(shard, id);
       if (shown.presence != TaskStore::Presence::present) return;
-      held.push_back({id, shown.task.state, shown.task.attempt, shown.task.node});
+      held.push_back(
+          {id, shown.task.state, shown.task.attempt, shown.task.node, shown.task.recovered});
     });
   }
   return held;

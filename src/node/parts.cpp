@@ -348,7 +348,7 @@ TimePoint Node::Parts::wake_at() const {
   if (founding.serving()) at = std::min(at, next_table);
   if (memory_dirty) at = std::min(at, next_memory);
   if (context.stopping) at = std::min(at, now.steady + kStopStep);
-  if (home_changes.leaving()) at = std::min(at, next_leave);
+  if (home_changes.leaving() && !context.stopping) at = std::min(at, next_leave);
   return at;
 }
 

@@ -1,7 +1,7 @@
 // One random schedule over a few nodes' shards: loss, repetition, reordering, very late messages,
-// crashes that lose what is not durable, duelling owners, homes that move (1, 3 and other nodes), a
-// disk that is lost, records whose time passes while clocks differ; then everything heals. A pure function of
-// the seed.
+// crashes that lose what is not durable, duelling owners, homes that move (to 1, 3 and other
+// nodes), a disk that is lost, records whose time passes while clocks differ; then everything
+// heals. A pure function of the seed.
 #pragma once
 
 #include <cstdint>
