@@ -68,7 +68,11 @@ void Shards::on_message(TimePoint now, NodeId, const wire::Refuse& message) {
     } else if (slot->candidate && slot->candidate->ballot() == item.asked) {
       if (higher) {
         probes::mark(probes::Mark::duel);
-        back_off(now, item.shard, *slot);  // C4.
+        if (slot->candidate->belongs_to(item.config)) {
+          back_off(now, item.shard, *slot);  // C4.
+        } else {
+          advance(now, item.shard, *slot, Candidate::Progress::give_up);  // C3.
+        }
         effects_.output.refused.push_back({.shard = item.shard, .promised = item.promised});
       } else {
         advance(now, item.shard, *slot,

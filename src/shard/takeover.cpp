@@ -76,6 +76,11 @@ Candidate::Progress Candidate::on_newer_config(TimePoint now, const wire::ShardC
   return try_merge(now, replica, effects);
 }
 
+bool Candidate::belongs_to(const wire::ShardConfig& config) const {
+  return !(merge_.config.id < config.id) || settings_.mutations.ignore_newer_config ||
+         voter(config, self_);
+}
+
 // C3: the newest config any answer names is the one whose quorum counts. Promises already here stay
 // good, since homes never forget them. False when this node is not in it.
 bool Candidate::adopt(const wire::ShardConfig& config) {

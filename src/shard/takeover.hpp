@@ -65,6 +65,8 @@ class Candidate {
 
   Progress on_promise(TimePoint now, NodeId from, const wire::PromiseItem& item, Replica& replica,
                       Effects& effects);
+  // C3: false if `config` is newer than all that was named so far, and this node is not in it.
+  bool belongs_to(const wire::ShardConfig& config) const;
   // A Refuse whose promised ballot is not above ours: it names a newer config (C3).
   Progress on_newer_config(TimePoint now, const wire::ShardConfig& config, Replica& replica,
                            Effects& effects);

@@ -117,7 +117,8 @@ TEST_CASE("home change: it ends although new writes never stop (G3)") {
   CHECK(world.committed(0, 0) > 0);
 }
 
-TEST_CASE("home change: an owner that dies while it is joint leaves it to the next one (G5)") {
+TEST_CASE(
+    "home change: an owner that dies while it is joint leaves it to the next one (G5, hole 7)") {
   World world = owned();
   REQUIRE(world.change_home(0, {3, 4, 5}));
   // Learners have it all; the joint config comes to two old and two new homes, and no further.
@@ -139,6 +140,32 @@ TEST_CASE("home change: an owner that dies while it is joint leaves it to the ne
   REQUIRE(world.at(3).owns(kShard));
   CHECK(at_home(world, 3));
   CHECK(world.committed(3, 0) == 1);
+}
+
+// Two changes, each the first of its owner: what counts is whose ballot it stands under.
+TEST_CASE("home change: two owners' joint configs with one number are two configs (hole 5)") {
+  World world = owned();
+  REQUIRE(world.change_home(0, {0, 1, 3}));
+  while (world.at(0).config(kShard)->next.empty()) {
+    for (const std::size_t node : kAll) world.sync(node);
+    for (Packet& packet : std::exchange(world.net, {})) world.deliver(std::move(packet));
+  }
+  world.sync(0);
+  world.net.clear();  // The joint config is on no other disk, and its owner dies.
+  const wire::ConfigId forgotten = world.disk(0).shards.at(kShard).config.id;
+  world.crash(0);
+  const Set rest{1, 2, 3, 4, 5};
+  world.take_over(2);
+  pass(world, seconds(1), rest);
+  REQUIRE(world.change_home(2, {1, 2, 4}));
+  pass(world, seconds(2), rest);
+  CHECK(forgotten < world.at(2).config(kShard)->id);
+  world.take_over(0);
+  pass(world, seconds(3));
+  CHECK(world.at(0).config(kShard)->id >= world.at(2).config(kShard)->id);
+  CHECK(!at_home(world, 0));
+  CHECK(!world.at(0).owns(kShard));
+  CHECK(world.failure() == "");
 }
 
 TEST_CASE("home change: a takeover drops learners that were not voters yet (G5)") {
@@ -242,7 +269,8 @@ TEST_CASE(
   CHECK(world.committed(2, 0) == 0);
 }
 
-TEST_CASE("expiry: a home refuses a floor beyond its own clock, and keeps the record (E2)") {
+TEST_CASE(
+    "expiry: a home refuses a floor beyond its own clock, and keeps the record (E2, hole 9)") {
   World world = owned();
   world.set_skew(0, 1000);
   world.expire(0);

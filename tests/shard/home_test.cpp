@@ -74,14 +74,14 @@ TEST_CASE("home: a write below the promise is refused and changes nothing (H2)")
   CHECK(home.replica.find(key_of(0)) == nullptr);
 }
 
-TEST_CASE("home: a write raises the promise of a home that never saw the prepare (H2)") {
+TEST_CASE("home: a write raises the promise of a home that never saw the prepare (H2, hole 4)") {
   Home home;
   REQUIRE(home.take(write(ballot(3, 1), 1, "a")));
   CHECK(home.replica.promised() == ballot(3, 1));
   CHECK(!home.take(write(ballot(2, 0), 9, "b")));
 }
 
-TEST_CASE("home: an older version does not overwrite, and the answer says what is held (H2)") {
+TEST_CASE("home: an older version does not overwrite, the answer says what is held (H2, hole 4)") {
   Home home;
   REQUIRE(home.take(write(ballot(1, 0), 7, "seven")));
   const auto ack = home.take(write(ballot(1, 0), 6, "six"));

@@ -129,7 +129,7 @@ TEST_CASE("takeover: yielding ends the attempts") {
   CHECK(!world.at(0).owns(kShard));
 }
 
-TEST_CASE("takeover: a ballot on disk is never used again after a restart (C1)") {
+TEST_CASE("takeover: a ballot on disk is never used again after a restart (C1, hole 12)") {
   World world = owned();
   const wire::Ballot before = world.at(0).ballot(kShard);
   world.crash(0);
@@ -225,7 +225,7 @@ TEST_CASE("takeover: a holder that does not answer costs a new ballot, not the s
   CHECK(world.committed(2, 0) == 1);
 }
 
-TEST_CASE("owner: the own copy counts only once its own disk has answered (1.1)") {
+TEST_CASE("owner: the own copy counts only when its own disk has answered (1.1, hole 13)") {
   World world = owned();
   world.change(0, 0);
   for (Packet& packet : std::exchange(world.net, {})) {
@@ -238,7 +238,7 @@ TEST_CASE("owner: the own copy counts only once its own disk has answered (1.1)"
   CHECK(world.committed(0, 0) == 1);
 }
 
-TEST_CASE("owner: until a version is committed the one before is shown (O4)") {
+TEST_CASE("owner: until a version is committed the one before is shown (O4, hole 8)") {
   World world = owned();
   world.change(0, 0);
   world.settle();
@@ -302,7 +302,7 @@ TEST_CASE("owner: its own higher promise ends its ownership at once (H6)") {
   CHECK(!world.at(0).owns(kShard));
 }
 
-TEST_CASE("owner: a leftover of a lower ballot is overwritten under the owner's (O2)") {
+TEST_CASE("owner: a leftover of a lower ballot is overwritten under the owner's (O2, hole 11)") {
   World world = owned();
   world.change(0, 0);
   world.settle();  // (1, version 1) everywhere.
