@@ -123,18 +123,17 @@ void Claims::hint(Now now) {
   next_hint_ = now.steady + kHintInterval;
   std::vector<NodeId> hungry;
   std::vector<NodeId> roomy;
-  std::vector<NodeId> others;
+  std::vector<NodeId> all;
   for (const auto& [node, member] : context_.membership->members()) {
     if (node == context_.self() || member.state != wire::MemberState::alive) continue;
     const auto asked = hungry_.find(node);
     const scheduling::Resources room{member.load.cpu_millis_free, member.load.memory_bytes_free};
+    all.push_back(node);
     if (asked != hungry_.end() && now.steady - asked->second.at < kHungryMemory &&
         queue_.any_fits(asked->second.room)) {
       hungry.push_back(node);
     } else if (member.load_at != TimePoint{} && queue_.any_fits(room)) {
       roomy.push_back(node);
-    } else {
-      others.push_back(node);
     }
   }
   std::vector<NodeId> chosen;
@@ -147,10 +146,14 @@ void Claims::hint(Now now) {
   };
   choose(hungry, kHintsAtOnce - 1);
   choose(roomy, kHintsAtOnce - 1);
-  // And any one beside the promising ones: loads are stale, and a lone idle node must be found.
-  std::ranges::copy(hungry, std::back_inserter(others));
-  std::ranges::copy(roomy, std::back_inserter(others));
-  choose(others, chosen.size() + 1);
+  // And one in turn beside the promising ones: loads are stale, and a lone idle node must be found.
+  auto turn = std::ranges::upper_bound(all, hint_turn_);
+  for (std::size_t looked = 0; looked < all.size(); ++looked, ++turn) {
+    if (turn == all.end()) turn = all.begin();
+    if (std::ranges::find(chosen, *turn) != chosen.end()) continue;
+    chosen.push_back(hint_turn_ = *turn);
+    break;
+  }
   const wire::Hint hint{static_cast<std::uint32_t>(std::min<std::size_t>(queue_.size(), ~0U))};
   for (const NodeId node : chosen) {
     hungry_.erase(node);

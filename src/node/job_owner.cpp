@@ -189,8 +189,7 @@ void JobOwner::handle(Now now, const Request& request, wire::CreateTasks& create
     return;
   }
   if (job == nullptr && task::shard_of(create.job, context_.shard_count) == request.shard) {
-    operations_.refuse(request.gateway, request.id, ErrorCode::not_found,
-                       "the job itself is not here; create it before its tasks");
+    questions_.push_back({request, Missing{.job = create.job, .creating = true}});
     return;
   }
   if (!may_create(request, create.job, now, create.spec)) return;
@@ -251,7 +250,7 @@ void JobOwner::await_description(Now now, ShardId shard, JobId id, ShardJob& job
 
 void JobOwner::handle(Now now, const Request& request, const wire::CloseJob& close) {
   auto job = store_.proposed_job(request.shard, close.job);
-  if (!job) return not_found(request, close.job);
+  if (!job) return ask_missing(request, close.job);
   if (job->nonce != close.nonce) {
     operations_.refuse(request.gateway, request.id, ErrorCode::conflict,
                        "id taken: another submission has this job id; mint a new one");
@@ -272,7 +271,7 @@ void JobOwner::handle(Now now, const Request& request, const wire::CloseJob& clo
 
 void JobOwner::handle(Now now, const Request& request, const wire::CancelJob& cancel) {
   auto job = store_.proposed_job(request.shard, cancel.job);
-  if (!job) return not_found(request, cancel.job);
+  if (!job) return ask_missing(request, cancel.job);
   if (job->state == JobState::finished &&
       store_.committed_job(request.shard, cancel.job).job.state == JobState::finished) {
     operations_.refuse(request.gateway, request.id, ErrorCode::conflict,
@@ -294,7 +293,7 @@ void JobOwner::handle(Now now, const Request& request, const wire::CancelJob& ca
 
 void JobOwner::handle(Now now, const Request& request, const wire::CancelTasks& cancel) {
   if (cancel.index && !store_.proposed(request.shard, {cancel.job, *cancel.index})) {
-    return not_found(request, cancel.job);
+    return ask_missing(request, cancel.job, cancel.index);
   }
   const std::uint64_t operation = operations_.open(request.gateway, request.id, request.shard);
   cancel_here(now, request.shard, cancel.job, cancel.index, operation);
@@ -344,6 +343,25 @@ void JobOwner::cancel_here(Now now, ShardId shard, JobId id, std::optional<std::
                                      indices.push_back(record_name(key).index);
                                    });
   for (const std::uint32_t element : indices) cancel_one({id, element});
+}
+
+void JobOwner::ask_missing(const Request& request, JobId job, std::optional<std::uint32_t> index) {
+  questions_.push_back({request, Missing{.job = job, .index = index}});
+}
+
+void JobOwner::answer(const Request& request, const Missing& missing, bool) {
+  const bool here = missing.index
+                        ? store_.proposed(request.shard, {missing.job, *missing.index}).has_value()
+                        : store_.proposed_job(request.shard, missing.job).has_value();
+  if (here) {
+    operations_.refuse(request.gateway, request.id, ErrorCode::unavailable,
+                       "the job came to this owner just now; ask again");
+  } else if (missing.creating) {
+    operations_.refuse(request.gateway, request.id, ErrorCode::not_found,
+                       "the job itself is not here; create it before its tasks");
+  } else {
+    not_found(request, missing.job);
+  }
 }
 
 void JobOwner::handle(Now, const Request& request, const wire::GetJob& get) {
@@ -485,11 +503,21 @@ void JobOwner::on_committed(Now now, ShardId shard, const wire::RecordKey& key,
 }
 
 void JobOwner::recover_task(Now now, ShardId shard, TaskId id, bool settled) {
-  const auto held = store_.proposed(shard, id);
+  auto held = store_.proposed(shard, id);
   if (!held) return;
+  ShardJob* job = store_.job(shard, id.job);
+  if (!settled && job != nullptr) ++job->creating;
+  const TaskState from = settled ? held->task.state : kNoState;
+  // A creation that nobody acknowledged may come back after its job was cancelled, and even after
+  // that had finished: then it is what it would have been had it come in time.
+  if (job != nullptr && job->cancelled && !terminal(held->task.state)) {
+    held->task.state = TaskState::cancelled;
+    store_.put(now, shard, id, *held,
+               {.change = Change::cancel, .from = from, .to = TaskState::cancelled});
+    return;
+  }
   if (!settled) {
     // The next version carries the value found; its commit says that it may be acted upon (O3).
-    if (ShardJob* job = store_.job(shard, id.job)) ++job->creating;
     store_.put(now, shard, id, *held, {.change = Change::recover, .to = held->task.state});
     return;
   }

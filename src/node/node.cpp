@@ -121,6 +121,10 @@ void Node::on_stop(Now now, bool end_tasks) {
   if (parts_->context.stopping) return;
   parts_->context.stopping = true;
   parts_->stop_deadline = now.steady + kStopMax;
+  // What it would win it could not keep.
+  for (std::uint32_t shard = 0; shard < parts_->context.shard_count; ++shard) {
+    parts_->shards.yield(ShardId{shard});
+  }
   parts_->runner.on_stop(now, end_tasks);
 }
 
@@ -198,6 +202,10 @@ Node::Inspection Node::inspect() const {
 
 std::optional<TimePoint> Node::Inspection::lease_end(const AttemptId& attempt) const {
   return node->parts_->runner.lease_end(attempt);
+}
+
+std::vector<std::uint64_t> Node::Inspection::open_transfers() const {
+  return node->parts_->runner.open_transfers();
 }
 
 std::vector<HeldTask> Node::Inspection::tasks() const {

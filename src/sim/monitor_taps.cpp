@@ -9,7 +9,6 @@ namespace shoal::sim {
 void Monitor::take_taps() {
   Taps taps;
   taps.started = [this](NodeIndex at) { indices_[world_.id(at)] = at; };
-  taps.down = [this](NodeIndex at) { leases_.down(world_.id(at)); };
   taps.sent = [this](NodeIndex from, const node::Envelope& envelope) { sent(from, envelope); };
   taps.delivered = [this](NodeIndex to, const node::Source&, const wire::Message& message) {
     if (const auto* grant = std::get_if<wire::Grant>(&message)) {
@@ -101,8 +100,6 @@ void Monitor::sent_work(NodeId from, NodeId to, const wire::Message& message) {
       leases_.granted(world_.now(), to, item.attempt, grant->transfer,
                       world_.clock(*index).world(ends));
     }
-  } else if (const auto* renew = std::get_if<wire::Renew>(&message)) {
-    if (renew->complete) leases_.closed(from, renew->open_transfers);
   }
 }
 
