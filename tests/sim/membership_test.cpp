@@ -76,6 +76,30 @@ TEST_CASE("membership: a one-way cut of one link kills nobody") {
   CHECK(ten.verdict() == "");
 }
 
+// Whoever accused it is told of its own accusation, which is no second opinion.
+TEST_CASE("membership: a restarted node that forgot a death it declared itself learns it again") {
+  Scenario five({.nodes = 5});
+  REQUIRE(five.found());
+  five.world().run_for(10s);
+  std::vector<std::string> memories;
+  for (NodeIndex node = 0; node < 5; ++node) {
+    memories.push_back(five.world().disk(node).image().meta.at("members"));
+  }
+  five.world().crash_host(3);
+  five.world().abandon(3);
+  five.monitor().set_faults(true);
+  REQUIRE(five.world().run_until([&] { return dead_everywhere(five, 3); }, 60s));
+  for (const NodeIndex forgetful : {0U, 1U, 2U, 4U}) {
+    CAPTURE(forgetful);
+    five.world().crash(forgetful);
+    Disk::Image image = five.world().disk(forgetful).image();
+    image.meta["members"] = memories[forgetful];
+    five.world().load_store(forgetful, std::move(image));
+    five.world().start(forgetful);
+    CHECK(five.world().run_until([&] { return dead_everywhere(five, 3); }, 60s));
+  }
+}
+
 TEST_CASE("membership: a split of one hour heals by itself") {
   Scenario twenty(swarm(20));
   twenty.start_all();
