@@ -60,7 +60,7 @@ void Monitor::set_faults(bool active) {
 std::vector<Observation> Monitor::observe() const {
   std::vector<Observation> nodes;
   for (NodeIndex index = 0; index < world_.node_count(); ++index) {
-    if (!world_.up(index) || world_.paused(index)) continue;
+    if (!world_.up(index) || world_.paused(index) || world_.abandoned(index)) continue;
     node::Node& node = world_.node(index);
     nodes.push_back({.index = index,
                      .id = world_.id(index),

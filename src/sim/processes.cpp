@@ -148,7 +148,9 @@ Processes::Due Processes::due(TimePoint now, const Ending& ending, WallTime wall
   cpu_millis_ -= process.cpu_millis;
   memory_bytes_ -= process.memory_bytes;
   last_end_[supervisor_of(ending.attempt)] = now;
-  kept_[ending.attempt] = {std::move(ended), process.told};
+  if (process.told || !process.lost) {
+    kept_[ending.attempt] = {std::move(ended), process.told, process.lost};
+  }
   running_.erase(found);
   outputs_[ending.attempt] = true;
   return {.ended = true};
@@ -196,8 +198,25 @@ std::vector<AttemptId> Processes::orphan(TimePoint now) {
   if (!options_.supervised) return clear();
   orphaned_at_ = now;
   for (auto& [attempt, process] : running_) process.told = false;
+  std::erase_if(kept_, [](const auto& entry) { return entry.second.lost; });
   for (auto& [attempt, kept] : kept_) kept.told = false;
   return {};
+}
+
+std::vector<Processes::Ending> Processes::lose(std::uint32_t supervisor, TimePoint now) {
+  std::vector<Ending> endings;
+  for (auto& [attempt, process] : running_) {
+    if (supervisor_of(attempt) != supervisor) continue;
+    process.lost = true;
+    if (process.killed_at == kNever) process.kill_reason = EndReason::node_stopped;
+    process.killed_at = std::min(process.killed_at, now + options_.kill_delay);
+    endings.push_back(reschedule(attempt, process));
+  }
+  for (auto& [attempt, kept] : kept_) {
+    if (supervisor_of(attempt) == supervisor) kept.lost = true;
+  }
+  std::erase_if(kept_, [](const auto& entry) { return entry.second.lost && !entry.second.told; });
+  return endings;
 }
 
 std::vector<AttemptId> Processes::clear() {

@@ -98,6 +98,8 @@ class Processes {
 
   // The node's process is gone; without supervisors so are the processes. Returns which ended.
   std::vector<AttemptId> orphan(TimePoint now);
+  // The supervisor is gone: its tree is killed, and what it kept nobody hears of any more.
+  std::vector<Ending> lose(std::uint32_t supervisor, TimePoint now);
   // The power is gone: all end at once, unheard, and nothing is kept. Returns what ran.
   std::vector<AttemptId> clear();
 
@@ -131,11 +133,13 @@ class Processes {
     EndReason kill_reason = EndReason::exited;
     bool stubborn = false;  // Only SIGKILL ends it.
     bool told = true;       // The node that runs knows of it.
+    bool lost = false;      // Its supervisor is gone.
     AttemptResult result;
   };
   struct Kept {
     task::ProcessEnded ended;
     bool told = true;
+    bool lost = false;  // Not for the next node.
   };
   std::uint32_t supervisor_of(const AttemptId& attempt) const;
   TimePoint next(const Process& process) const;

@@ -311,8 +311,10 @@ TEST_CASE(
     fourth.join = false;
     fourth.expect = 3;
     four.monitor().set_faults(true);
-    Faults& faults =
-        four.add_faults({.network = true, .crashes = true, .gap_max = 300ms, .length_max = 2s});
+    FaultOptions options = parse_faults("net,process").value();
+    options.gap_max = 300ms;
+    options.length_max = 2s;
+    Faults& faults = four.add_faults(options);
     for (NodeIndex node = 0; node < 4; ++node) four.world().start(node);
     CHECK_FALSE(four.world().run_until([&] { return clusters_served(four).size() > 1; }, 20s));
     faults.heal();
