@@ -257,6 +257,7 @@ int Driver::Parts::run() {
   asio::co_spawn(context_, tick(), asio::detached);
   if (!config_.seeds.empty()) asio::co_spawn(context_, resolve_seeds(), asio::detached);
   node_->start(now());
+  node_->on_recovery_complete(now());
   schedule_turn();
   context_.run();
   writer_.reset();  // What is queued still reaches the disk.
@@ -323,7 +324,7 @@ asio::awaitable<void> Driver::Parts::wait_for_signals() {
   const int first = co_await signals_.async_wait(asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return;
   log::info("daemon", "signal {}: stopping; once more ends the process at once", first);
-  node_->on_stop(now());
+  node_->on_stop(now(), true);
   schedule_turn();
   stop_timer_.expires_after(kStopMax);
   stop_timer_.async_wait([this](std::error_code stopped_before) {

@@ -4,15 +4,15 @@
 #include <iterator>
 #include <utility>
 
-#include "base/format.hpp"
-#include "base/log.hpp"
 #include "base/probes.hpp"
 #include "node/watches.hpp"
+#include "scheduling/lease.hpp"
+#include "scheduling/transfer.hpp"
 
 namespace shoal::node {
 namespace {
 
-constexpr Duration kLapseInterval = std::chrono::milliseconds(250);
+constexpr Duration kSweepInterval = std::chrono::seconds(1);
 constexpr Duration kHintInterval = std::chrono::milliseconds(100);
 constexpr Duration kHungryMemory = std::chrono::seconds(3);
 constexpr std::size_t kHintsAtOnce = 4;
@@ -25,19 +25,10 @@ std::chrono::milliseconds back_off(std::uint32_t failures) {
   return std::min(kBackOffMax, kBackOffFirst * (1 << doublings));
 }
 
-// The task is past this attempt of that node. An owner whose knowledge is older than the attempt
-// (it was deposed and does not know) must not judge it.
-bool past(const task::TaskRecord& task, std::uint32_t attempt, NodeId node) {
-  return task.attempt > attempt ||
-         (task.attempt == attempt && (task.state != TaskState::claimed || task.node != node));
-}
-
-Duration lease_of(const task::TaskRecord& task) { return std::chrono::milliseconds(task.lease_ms); }
-
 }  // namespace
 
 bool Claims::claim_at_creation(Now now, TaskId id, const TaskSpec& spec) {
-  if (context_.stopping) return false;
+  if (!runner_.takes_work()) return false;
   if (spec.kind == TaskKind::noop) return true;
   const scheduling::Resources need = scheduling::need_of(spec);
   if (!queue_.empty() || !runner_.takes_more() || !scheduling::fits(need, runner_.free())) {
@@ -52,11 +43,22 @@ void Claims::on_ready(Now now, ShardId shard, TaskId id, const task::TaskRecord&
   const ShardJob* job = store_.job(shard, id.job);
   if (job == nullptr) return;
   if (task.not_before > now.wall) {
-    const Duration wait = task.not_before - now.wall;
-    delayed_.emplace(now.steady + wait, Delayed{now.steady + wait, shard, id});
-    return;
+    return wait_until(now.steady + (task.not_before - now.wall), shard, id);
   }
   queue_.push({id, shard}, scheduling::need_of(job->spec), job->spec.priority);
+}
+
+void Claims::wait_until(TimePoint at, ShardId shard, TaskId id) {
+  delayed_.emplace(at, Delayed{at, shard, id});
+}
+
+void Claims::on_recovered(Now now, ShardId shard, TaskId id, const task::TaskRecord& task) {
+  if (task.state == TaskState::claimed) return leases_.hold_recovered(now, shard, id, task);
+  if (task.state != TaskState::ready) return;
+  const TimePoint over = leases_.ready_at(shard, task);
+  if (over <= now.steady) return on_ready(now, shard, id, task);
+  const Duration backing_off = std::max(task.not_before - now.wall, std::chrono::milliseconds(0));
+  wait_until(std::max(over, now.steady + backing_off), shard, id);
 }
 
 void Claims::enqueue_delayed(Now now) {
@@ -78,15 +80,22 @@ std::optional<Claims::Ready> Claims::still_ready(const scheduling::ReadyTask& ta
   return Ready{std::move(*held), job};
 }
 
-void Claims::claim(Now now, const scheduling::ReadyTask& ready, TaskStore::Held held, NodeId node,
-                   std::uint64_t operation) {
-  held.task.state = TaskState::claimed;
-  ++held.task.attempt;
-  held.task.node = node;
-  held.task.not_before = {};
-  held.task.lease_ms = static_cast<std::uint32_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(context_.config.lease).count());
-  store_.put(now, ready.shard, ready.task, held,
+task::TaskRecord Claims::bound(task::TaskRecord task, const TaskSpec& spec, NodeId node,
+                               std::uint64_t transfer) const {
+  const auto lease = std::chrono::duration_cast<std::chrono::milliseconds>(leases_.first(spec));
+  task.state = TaskState::claimed;
+  ++task.attempt;
+  task.node = node;
+  task.not_before = {};
+  task.lease_ms = static_cast<std::uint32_t>(lease.count());
+  task.transfer = transfer == 0 ? scheduling::transfer_id(context_.boot_epoch, 0) : transfer;
+  return task;
+}
+
+void Claims::claim(Now now, const scheduling::ReadyTask& ready, Ready found, NodeId node,
+                   std::uint64_t transfer, std::uint64_t operation) {
+  found.held.task = bound(std::move(found.held.task), found.job->spec, node, transfer);
+  store_.put(now, ready.shard, ready.task, found.held,
              {.change = Change::claim,
               .from = TaskState::ready,
               .to = TaskState::claimed,
@@ -95,19 +104,17 @@ void Claims::claim(Now now, const scheduling::ReadyTask& ready, TaskStore::Held 
 
 void Claims::pump(Now now) {
   enqueue_delayed(now);
-  if (!context_.stopping) {
-    for (std::size_t claimed = 0; claimed < kSelfClaimsMax && !queue_.empty(); ++claimed) {
-      if (!runner_.takes_more()) break;
-      auto popped = queue_.pop_first(runner_.room());
-      // Room that was asked for elsewhere is better filled from here.
-      if (!popped) popped = queue_.pop_first(runner_.free());
-      if (!popped) break;
-      auto ready = still_ready(popped->task);
-      if (!ready) continue;
-      runner_.reserve(popped->need);
-      proposed_[popped->task.task] = {now.steady, popped->need};
-      claim(now, popped->task, std::move(ready->held), context_.self(), 0);
-    }
+  for (std::size_t claimed = 0; claimed < kSelfClaimsMax && !queue_.empty(); ++claimed) {
+    if (!runner_.takes_more()) break;
+    auto popped = queue_.pop_first(runner_.room());
+    // Room that was asked for elsewhere is better filled from here.
+    if (!popped) popped = queue_.pop_first(runner_.free());
+    if (!popped) break;
+    auto ready = still_ready(popped->task);
+    if (!ready) continue;
+    runner_.reserve(popped->need);
+    proposed_[popped->task.task] = {now.steady, popped->need};
+    claim(now, popped->task, std::move(*ready), context_.self(), 0, 0);
   }
   if (!queue_.empty() && now.steady >= next_hint_) hint(now);
 }
@@ -157,10 +164,7 @@ void Claims::on_claimed(Now now, ShardId shard, TaskId id, const task::TaskRecor
     const AttemptId attempt{id, task.attempt};
     const bool held = task.state == TaskState::claimed;
     // Whatever becomes of the grant: a committed claim has a lease that can lapse.
-    if (held) {
-      claims_[id] = {attempt, shard, task.node, lease_of(task),
-                     scheduling::lease_end_at_owner(now.steady, lease_of(task))};
-    }
+    if (held) leases_.hold(now, shard, id, task);
     const auto found = grants_.find(operation);
     if (found == grants_.end()) return;
     if (held && task.node == found->second.to) found->second.items.push_back({attempt, shard});
@@ -177,34 +181,31 @@ void Claims::on_claimed(Now now, ShardId shard, TaskId id, const task::TaskRecor
   if (job == nullptr || task.state != TaskState::claimed || task.node != context_.self()) return;
   const AttemptId attempt{id, task.attempt};
   // A built-in noop is over before anybody could ask after its lease.
-  if (job->spec.kind != TaskKind::noop) {
-    claims_[id] = {attempt, shard, task.node, lease_of(task),
-                   scheduling::lease_end_at_owner(now.steady, lease_of(task))};
-  }
+  if (job->spec.kind != TaskKind::noop) leases_.hold(now, shard, id, task);
   runner_.accept(now,
                  {.attempt = attempt,
                   .shard = shard,
                   .owner = context_.self(),
-                  .lease_end = scheduling::lease_end_at_executor(begun, lease_of(task))},
+                  .lease_end = scheduling::lease_end_at_executor(
+                      begun, std::chrono::milliseconds(task.lease_ms))},
                  job->spec, task.argument);
 }
 
-void Claims::on_recovered_claim(Now now, ShardId shard, TaskId id, const task::TaskRecord& task) {
-  probes::mark(probes::Mark::claim_found);
-  claims_[id] = {{id, task.attempt},
-                 shard,
-                 task.node,
-                 lease_of(task),
-                 scheduling::lease_end_at_owner(now.steady, lease_of(task))};
-  std::vector<ShardId>& shards = calls_[task.node];
-  if (shards.empty() || shards.back() != shard) shards.push_back(shard);
+void Claims::on_ended(TaskId id) {
+  leases_.drop(id);
+  const auto back = backs_.find(id);
+  if (back == backs_.end()) return;
+  give_back_acks_[back->second.to].push_back(back->second.attempt);
+  backs_.erase(back);
 }
-
-void Claims::on_ended(TaskId id) { claims_.erase(id); }
 
 void Claims::on_recorded(TaskId id, const task::TaskRecord& task) {
   if (task.state == TaskState::claimed || !task.node) return;  // Claimed anew in the same moment.
   outcome_acks_[task.node].push_back({id, task.attempt});
+  const auto relayed = relayed_.find(id);
+  if (relayed == relayed_.end()) return;
+  outcome_acks_[relayed->second.to].push_back(relayed->second.attempt);
+  relayed_.erase(relayed);
 }
 
 void Claims::end_attempt(ShardId, TaskId id, const task::TaskRecord& task) {
@@ -244,7 +245,7 @@ void Claims::on_pull(Now now, NodeId from, const wire::Pull& pull) {
     bytes += ready->held.task.argument.size() + task::spec_bytes(ready->job->spec);
     ++pending.waiting;
     pending.shards.push_back(popped->task.shard);
-    claim(now, popped->task, std::move(ready->held), from, operation);
+    claim(now, popped->task, std::move(*ready), from, pull.transfer, operation);
   }
   transfers_[key] = std::move(transfer);
   if (pending.waiting < pull.count_max) hungry_[from] = {now.steady, room};
@@ -283,7 +284,11 @@ void Claims::send_grant(Now, std::uint64_t operation) {
 
 void Claims::on_outcomes(Now now, NodeId from, wire::Outcomes outcomes) {
   for (wire::OutcomeItem& item : outcomes.items) {
-    if (context_.serves(item.shard)) record_outcome(now, from, item);
+    if (context_.serves(item.shard)) {
+      record_outcome(now, from, item);
+    } else if (from == item.node) {  // What another node passes on is not passed on again.
+      relay_.take(now, std::move(item));
+    }
   }
 }
 
@@ -291,23 +296,18 @@ void Claims::record_outcome(Now now, NodeId from, wire::OutcomeItem& item) {
   const TaskId id = item.attempt.task;
   auto held = store_.proposed(item.shard, id);
   const bool current = held && held->task.state == TaskState::claimed &&
-                       held->task.attempt == item.attempt.number && held->task.node == from;
+                       held->task.attempt == item.attempt.number && held->task.node == item.node;
   if (!current) {
     // Recorded already, or never wanted: say so once that is certain.
-    const auto shown = store_.committed(item.shard, id);
-    const bool certain = shown.presence == TaskStore::Presence::absent
-                             ? !held
-                             : shown.presence == TaskStore::Presence::present &&
-                                   past(shown.task, item.attempt.number, from);
     probes::mark(probes::Mark::old_outcome_ignored);
-    if (certain) outcome_acks_[from].push_back(item.attempt);
+    if (store_.past(item.shard, item.attempt, item.node))
+      outcome_acks_[from].push_back(item.attempt);
     return;
   }
   if (item.result.reason == EndReason::node_stopped) {
-    release(now, item.shard, id, std::move(*held), false);
-    give_back_acks_[from].push_back(item.attempt);
-    return;
+    return give_back(now, item.node, {item.attempt, item.shard, true});
   }
+  if (from != item.node) relayed_[id] = {item.attempt, from};
   const ShardJob* job = store_.job(item.shard, id.job);
   task::TaskRecord& task = held->task;
   task.deaths = 0;
@@ -317,9 +317,11 @@ void Claims::record_outcome(Now now, NodeId from, wire::OutcomeItem& item) {
     task.state = TaskState::succeeded;
   } else if (result.reason == EndReason::cancelled) {
     task.state = TaskState::cancelled;
-  } else if (++task.failures <= (job == nullptr ? 0 : job->spec.retries)) {
+  } else if (++task.failures <=
+             (job == nullptr || job->spec.at_most_once ? 0 : job->spec.retries)) {
     task.state = TaskState::ready;
     task.not_before = now.wall + back_off(task.failures);
+    task.lease_ms = 0;  // It is over: nobody has to wait for it.
   } else {
     task.state = TaskState::failed;
   }
@@ -335,111 +337,32 @@ void Claims::record_outcome(Now now, NodeId from, wire::OutcomeItem& item) {
   store_.put(now, item.shard, id, *held, token);
 }
 
-void Claims::release(Now now, ShardId shard, TaskId id, TaskStore::Held held, bool death) {
-  task::TaskRecord& task = held.task;
-  task.state = TaskState::ready;
-  if (death && ++task.deaths >= kDeathsMax) {
-    probes::mark(probes::Mark::task_lost);
-    // A task that outlives no node must not eat the cluster.
-    task.state = TaskState::lost;
-    log::warn("node", "{} is lost: its node went silent {} times in a row", to_string(id),
-              task.deaths);
-  }
-  task.node = {};
-  store_.put(now, shard, id, held,
-             {.change = Change::release, .from = TaskState::claimed, .to = task.state});
-}
-
 void Claims::on_give_back(Now now, NodeId from, const wire::GiveBack& back) {
   for (const wire::HeldAttempt& item : back.items) {
     if (!context_.serves(item.shard)) continue;
-    auto held = store_.proposed(item.shard, item.attempt.task);
+    const auto held = store_.proposed(item.shard, item.attempt.task);
     if (held && held->task.state == TaskState::claimed && held->task.node == from &&
         held->task.attempt == item.attempt.number) {
-      release(now, item.shard, item.attempt.task, std::move(*held), false);
+      give_back(now, from, item);
+    } else if (store_.past(item.shard, item.attempt, from)) {
+      give_back_acks_[from].push_back(item.attempt);
     }
-    give_back_acks_[from].push_back(item.attempt);
   }
 }
 
-void Claims::on_renew(Now now, NodeId from, wire::Renew renew) {
-  PendingRenewal pending{.from = from, .answer = {.sent = renew.sent}};
-  std::set<ShardId> shards;
-  for (const wire::HeldAttempt& item : renew.items) {
-    if (!context_.serves(item.shard)) continue;
-    const auto held = store_.proposed(item.shard, item.attempt.task);
-    const bool theirs = held && held->task.state == TaskState::claimed && held->task.node == from &&
-                        held->task.attempt == item.attempt.number;
-    if (theirs) {
-      shards.insert(item.shard);
-      pending.candidates.push_back(item);
-      continue;
-    }
-    // Over only once that is committed: a change under way may yet be lost with this owner.
-    const auto shown = store_.committed(item.shard, item.attempt.task);
-    if (shown.presence == TaskStore::Presence::present &&
-        past(shown.task, item.attempt.number, from)) {
-      pending.answer.over.push_back(item.attempt);
-    }
-  }
-  if (shards.empty()) {
-    if (!pending.answer.over.empty()) context_.send(from, std::move(pending.answer));
-    return;
-  }
-  const std::uint64_t ticket =
-      context_.shards->confirm(now.steady, std::vector<ShardId>(shards.begin(), shards.end()));
-  renewals_[ticket] = std::move(pending);
-}
-
-void Claims::on_confirmed(Now now, const shard::ConfirmDone& done) {
-  const auto found = renewals_.find(done.ticket);
-  if (found == renewals_.end()) return;
-  PendingRenewal pending = std::move(found->second);
-  renewals_.erase(found);
-  const std::set<ShardId> confirmed(done.confirmed.begin(), done.confirmed.end());
-  for (const wire::HeldAttempt& item : pending.candidates) {
-    const auto claim = claims_.find(item.attempt.task);
-    if (!confirmed.contains(item.shard) || claim == claims_.end() ||
-        claim->second.attempt != item.attempt) {
-      probes::mark(probes::Mark::late_renewal);
-      continue;  // L4: what was released meanwhile stays released.
-    }
-    claim->second.until = scheduling::lease_end_at_owner(now.steady, claim->second.lease);
-    claim->second.heard = true;
-    const auto lease = static_cast<std::uint32_t>(
-        std::chrono::duration_cast<std::chrono::milliseconds>(claim->second.lease).count());
-    pending.answer.items.push_back({item.attempt, lease});
-  }
-  context_.send(pending.from, std::move(pending.answer));
-}
-
-void Claims::lapse(Now now) {
-  next_lapse_ = now.steady + kLapseInterval;
-  std::erase_if(transfers_,
-                [&](const auto& entry) { return entry.second.forget_at <= now.steady; });
-  std::vector<Claim> over;
-  for (const auto& [id, claim] : claims_) {
-    if (claim.until <= now.steady) over.push_back(claim);
-  }
-  for (const Claim& claim : over) {
-    const TaskId id = claim.attempt.task;
-    claims_.erase(id);
-    auto held = store_.proposed(claim.shard, id);
-    if (!context_.serves(claim.shard) || !held || held->task.state != TaskState::claimed ||
-        held->task.attempt != claim.attempt.number) {
-      continue;
-    }
-    probes::mark(probes::Mark::lease_lapsed);
-    log::info("node", "{}: the lease of attempt {} on {} ran out", to_string(id),
-              claim.attempt.number, short_text(claim.node));
-    const membership::Member* member = context_.membership->find(claim.node);
-    const bool death = claim.heard || member == nullptr || member->gone();
-    release(now, claim.shard, id, std::move(*held), death);
-  }
+// REQUIRES: the task is claimed for this attempt of that node.
+void Claims::give_back(Now now, NodeId node, const wire::HeldAttempt& item) {
+  const TaskId id = item.attempt.task;
+  const auto end = item.running ? Leases::End::given_back : Leases::End::unstarted;
+  if (!leases_.release(now, item.shard, id, *store_.proposed(item.shard, id), end)) return;
+  backs_[id] = {item.attempt, node};
 }
 
 void Claims::on_time(Now now) {
-  if (now.steady >= next_lapse_) lapse(now);
+  if (now.steady < next_sweep_) return;
+  next_sweep_ = now.steady + kSweepInterval;
+  std::erase_if(transfers_,
+                [&](const auto& entry) { return entry.second.forget_at <= now.steady; });
 }
 
 void Claims::flush() {
@@ -456,17 +379,17 @@ void Claims::flush() {
     });
   }
   give_back_acks_.clear();
-  for (auto& [node, shards] : calls_) {
-    context_.send_list(node, std::move(shards),
-                       [](std::vector<ShardId> part) { return wire::RenewCall{std::move(part)}; });
-  }
-  calls_.clear();
 }
 
 void Claims::drop_shard(ShardId shard) {
   queue_.drop_shard(shard);
   std::erase_if(delayed_, [shard](const auto& entry) { return entry.second.shard == shard; });
-  std::erase_if(claims_, [shard](const auto& entry) { return entry.second.shard == shard; });
+  leases_.drop_shard(shard);
+  const auto there = [&](const auto& entry) {
+    return task::shard_of(entry.first, context_.shard_count) == shard;
+  };
+  std::erase_if(backs_, there);
+  std::erase_if(relayed_, there);
   for (auto entry = proposed_.begin(); entry != proposed_.end();) {
     if (task::shard_of(entry->first, context_.shard_count) != shard) {
       ++entry;
@@ -494,7 +417,7 @@ void Claims::drop_shard(ShardId shard) {
 
 TimePoint Claims::wake_at() const {
   TimePoint at = kNever;
-  if (!claims_.empty() || !transfers_.empty()) at = std::min(at, next_lapse_);
+  if (!transfers_.empty()) at = std::min(at, next_sweep_);
   if (!queue_.empty()) at = std::min(at, next_hint_);
   if (!delayed_.empty()) at = std::min(at, delayed_.begin()->first);
   return at;

@@ -1,11 +1,9 @@
-// The owner's side of work: which ready task is bound to which node, until when, and how it ended.
+// The owner's side of work: which ready task is bound to which node, and how it ended.
 //
 // A grant leaves only after its claim is committed (L1). The owner claims for its own node first,
-// in advance of a free slot when tasks are short; other nodes pull. Leases are extended only by
-// renewals that a Confirm round, begun after the renewal arrived, stands behind (L2); a claim whose
-// lease is over is released for good (L4). Limits: one pull is granted at most kGrantItemsMax tasks
-// and at most half of the backlog; a transfer is remembered for kTransferMemory, so that a repeated
-// pull is answered alike.
+// in advance of a free slot when tasks are short; other nodes pull. How long a claim holds is for
+// node/leases.hpp. Limits: one pull is granted at most kGrantItemsMax tasks and at most half of the
+// backlog; a transfer is remembered for kTransferMemory, so that a repeated pull is answered alike.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +15,8 @@
 #include <vector>
 
 #include "node/context.hpp"
+#include "node/leases.hpp"
+#include "node/outcome_relay.hpp"
 #include "node/runner.hpp"
 #include "node/task_store.hpp"
 #include "scheduling/ready_queue.hpp"
@@ -26,28 +26,39 @@ namespace shoal::node {
 inline constexpr std::uint32_t kGrantItemsMax = 32;
 inline constexpr std::size_t kSelfClaimsMax = 1024;  // Claimed for this node in one go.
 inline constexpr Duration kTransferMemory = std::chrono::seconds(10);
-inline constexpr std::uint32_t kDeathsMax = 3;  // Then the task is lost.
 
 class Watches;
 
 class Claims {
  public:
-  Claims(Context& context, TaskStore& store, Runner& runner, Watches& watches)
-      : context_(context), store_(store), runner_(runner), watches_(watches) {}
+  Claims(Context& context, TaskStore& store, Leases& leases, Runner& runner, OutcomeRelay& relay,
+         Watches& watches)
+      : context_(context),
+        store_(store),
+        leases_(leases),
+        runner_(runner),
+        relay_(relay),
+        watches_(watches) {}
 
   // A new task that could start here right now is created already claimed: one write instead of
-  // two.
+  // two. Then its record is bound() to this node.
   bool claim_at_creation(Now now, TaskId id, const TaskSpec& spec);
+  // The task as the next attempt of that node. `transfer` 0: this node claims it for itself.
+  task::TaskRecord bound(task::TaskRecord task, const TaskSpec& spec, NodeId node,
+                         std::uint64_t transfer) const;
 
   // Called for commits of tasks, by what the committed version says.
   void on_ready(Now now, ShardId shard, TaskId id, const task::TaskRecord& task);
   void on_claimed(Now now, ShardId shard, TaskId id, const task::TaskRecord& task,
                   std::uint64_t operation);
+  void on_grown(Now now, ShardId shard, TaskId id, std::uint64_t operation) {
+    leases_.on_grown(now, shard, id, operation);
+  }
   void on_ended(TaskId id);
   // An outcome is committed: its executing node may forget it.
   void on_recorded(TaskId id, const task::TaskRecord& task);
-  // Found claimed after a takeover: its lease counts from now (L3), and its node is called.
-  void on_recovered_claim(Now now, ShardId shard, TaskId id, const task::TaskRecord& task);
+  // Found ready or claimed by a takeover.
+  void on_recovered(Now now, ShardId shard, TaskId id, const task::TaskRecord& task);
 
   // The task was cancelled while claimed: end the attempt.
   void end_attempt(ShardId shard, TaskId id, const task::TaskRecord& task);
@@ -56,8 +67,6 @@ class Claims {
   void on_pull(Now now, NodeId from, const wire::Pull& pull);
   void on_outcomes(Now now, NodeId from, wire::Outcomes outcomes);
   void on_give_back(Now now, NodeId from, const wire::GiveBack& back);
-  void on_renew(Now now, NodeId from, wire::Renew renew);
-  void on_confirmed(Now now, const shard::ConfirmDone& done);
 
   void on_time(Now now);
   void pump(
@@ -69,14 +78,6 @@ class Claims {
   const scheduling::ReadyQueue& queue() const { return queue_; }
 
  private:
-  struct Claim {
-    AttemptId attempt;
-    ShardId shard{};
-    NodeId node;
-    Duration lease{};
-    TimePoint until;     // The owner may re-grant from here on.
-    bool heard = false;  // Its node has shown that it holds it.
-  };
   struct PendingGrant {
     NodeId to;
     std::uint64_t transfer = 0;
@@ -90,11 +91,6 @@ class Claims {
     TimePoint forget_at;
     bool sent = false;
   };
-  struct PendingRenewal {
-    NodeId from;
-    wire::Renewed answer;  // `items` to be filled from `candidates`.
-    std::vector<wire::HeldAttempt> candidates;
-  };
   struct Delayed {
     TimePoint at;
     ShardId shard{};
@@ -106,22 +102,23 @@ class Claims {
     const ShardJob* job = nullptr;
   };
   std::optional<Ready> still_ready(const scheduling::ReadyTask& task);
-  void claim(Now now, const scheduling::ReadyTask& ready, TaskStore::Held held, NodeId node,
-             std::uint64_t operation);
+  void claim(Now now, const scheduling::ReadyTask& ready, Ready found, NodeId node,
+             std::uint64_t transfer, std::uint64_t operation);
   void send_grant(Now now, std::uint64_t operation);
-  void release(Now now, ShardId shard, TaskId id, TaskStore::Held held, bool death);
+  void give_back(Now now, NodeId node, const wire::HeldAttempt& item);
   void record_outcome(Now now, NodeId from, wire::OutcomeItem& item);
-  void lapse(Now now);
+  void wait_until(TimePoint at, ShardId shard, TaskId id);
   void enqueue_delayed(Now now);
   void hint(Now now);
 
   Context& context_;
   TaskStore& store_;
+  Leases& leases_;
   Runner& runner_;
+  OutcomeRelay& relay_;
   Watches& watches_;
   scheduling::ReadyQueue queue_;
   std::multimap<TimePoint, Delayed> delayed_;  // Retries in back-off.
-  std::map<TaskId, Claim> claims_;             // Committed claims that may still run.
   struct Proposed {
     TimePoint at;  // The lease of a claim for this node itself counts from here.
     scheduling::Resources need;
@@ -130,16 +127,20 @@ class Claims {
   std::map<std::uint64_t, PendingGrant> grants_;
   std::uint64_t last_grant_ = 0;
   std::map<std::pair<NodeId, std::uint64_t>, Transfer> transfers_;
-  std::map<std::uint64_t, PendingRenewal> renewals_;  // By Confirm ticket.
+  struct Reported {
+    AttemptId attempt;
+    NodeId to;
+  };
+  std::map<TaskId, Reported> backs_;    // Acknowledged when the release is committed.
+  std::map<TaskId, Reported> relayed_;  // Outcomes that came through another node.
   std::map<NodeId, std::vector<AttemptId>> outcome_acks_;
   std::map<NodeId, std::vector<AttemptId>> give_back_acks_;
   struct Hungry {
     TimePoint at;
     scheduling::Resources room;  // What it asked for and was not given.
   };
-  std::map<NodeId, Hungry> hungry_;               // Nodes that asked for more than there was.
-  std::map<NodeId, std::vector<ShardId>> calls_;  // RenewCall to be sent.
-  TimePoint next_lapse_;
+  std::map<NodeId, Hungry> hungry_;  // Nodes that asked for more than there was.
+  TimePoint next_sweep_;
   TimePoint next_hint_;
 };
 

@@ -28,8 +28,13 @@ struct NodeConfig {
   bool join = false;                               // Has seeds: never founds alone.
   std::uint32_t shard_count = kShardCountDefault;  // Used at founding only.
   std::string version = "0.1.0";
-  Duration lease = std::chrono::seconds(5);  // L of every claim.
-  std::uint64_t records_max = 20'000'000;    // New tasks are refused beyond (ErrorCode::overload).
+  // L of a claim at first. Shorter: lost attempts move sooner; longer: more survive a slow
+  // takeover.
+  Duration lease = std::chrono::seconds(5);
+  // L grows to a tenth of the attempt's age, at most this; `at_most_once` tasks and those of a node
+  // that stops have it from the beginning. How long a stopped node may be away.
+  Duration lease_max = std::chrono::seconds(30);
+  std::uint64_t records_max = 20'000'000;  // New tasks are refused beyond (ErrorCode::overload).
 };
 
 }  // namespace shoal::node

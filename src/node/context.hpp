@@ -60,6 +60,9 @@ class Context {
     }
   }
 
+  // New work may be started on this node.
+  bool takes_work() const { return !stopping && !disk_low && !draining; }
+
   // This node owns the shard, and has taken its work state from the records.
   bool serves(ShardId shard) const {
     const auto index = static_cast<std::size_t>(shard);
@@ -89,6 +92,9 @@ class Context {
   bool disk_low = false;     // Less than the reserve is free: no new records, no new work.
   bool draining = false;     // An operator said so: no new work is started here.
   std::vector<bool> served;  // By shard; set when its records have been looked through.
+  // Owners that left something of this node unanswered for 1 s, for the takeovers to hear (hole
+  // 27).
+  std::vector<std::pair<ShardId, NodeId>> unanswered;
 
   membership::Membership* membership = nullptr;  // Set once, before any input.
   shard::Shards* shards = nullptr;

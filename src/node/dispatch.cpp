@@ -110,11 +110,14 @@ struct Dispatch {
   void operator()(wire::Grant& m) { node.runner.on_grant(now, source.node, m); }
   void operator()(wire::GiveBack& m) { node.claims.on_give_back(now, source.node, m); }
   void operator()(wire::GiveBackAck& m) { node.runner.on_give_back_ack(m); }
-  void operator()(wire::Renew& m) { node.claims.on_renew(now, source.node, std::move(m)); }
+  void operator()(wire::Renew& m) { node.leases.on_renew(now, source.node, m); }
   void operator()(wire::Renewed& m) { node.runner.on_renewed(now, source.node, m); }
-  void operator()(wire::RenewCall&) { node.runner.on_renew_call(now, source.node); }
+  void operator()(wire::RenewCall& m) { node.runner.on_renew_call(now, source.node, m); }
   void operator()(wire::Outcomes& m) { node.claims.on_outcomes(now, source.node, std::move(m)); }
-  void operator()(wire::OutcomeAck& m) { node.runner.on_outcome_ack(m); }
+  void operator()(wire::OutcomeAck& m) {
+    node.runner.on_outcome_ack(m);
+    node.relay.on_ack(m);
+  }
   void operator()(wire::EndAttempts& m) { node.runner.on_end_attempts(now, m); }
   void operator()(wire::ReadOutput& m) { node.gateway.on_read_output(now, source.node, m); }
   void operator()(wire::OutputData& m) {

@@ -128,11 +128,7 @@ task::TaskRecord JobOwner::new_task(Now now, ShardId, TaskId id, const ShardJob&
   if (job.cancelled) {
     task.state = TaskState::cancelled;
   } else if (claims_.claim_at_creation(now, id, job.spec)) {
-    task.state = TaskState::claimed;
-    task.attempt = 1;
-    task.node = context_.self();
-    task.lease_ms = static_cast<std::uint32_t>(
-        std::chrono::duration_cast<std::chrono::milliseconds>(context_.config.lease).count());
+    return claims_.bound(std::move(task), job.spec, context_.self(), 0);
   }
   return task;
 }
@@ -446,6 +442,7 @@ void JobOwner::on_committed(Now now, ShardId shard, const wire::RecordKey& key,
     return;
   }
   const TaskId id{name.job, name.kind == task::RecordKind::element ? name.index : 0};
+  if (token.change == Change::lease) return claims_.on_grown(now, shard, id, token.operation);
   store_.count(shard, id.job, token);
   const auto held = store_.proposed(shard, id);
   if (!held) return;
@@ -456,10 +453,7 @@ void JobOwner::on_committed(Now now, ShardId shard, const wire::RecordKey& key,
       if (token.to == TaskState::claimed) claims_.on_claimed(now, shard, id, held->task, 0);
       break;
     case Change::recover:
-      if (held->task.state == TaskState::ready) claims_.on_ready(now, shard, id, held->task);
-      if (held->task.state == TaskState::claimed) {
-        claims_.on_recovered_claim(now, shard, id, held->task);
-      }
+      claims_.on_recovered(now, shard, id, held->task);
       break;
     case Change::claim:
       claims_.on_claimed(now, shard, id, held->task, token.operation);
@@ -478,6 +472,7 @@ void JobOwner::on_committed(Now now, ShardId shard, const wire::RecordKey& key,
       break;
     case Change::none:
     case Change::job:
+    case Change::lease:
       break;
   }
   watches_.on_task(shard, id);
@@ -498,9 +493,7 @@ void JobOwner::recover_task(Now now, ShardId shard, TaskId id, bool settled) {
     store_.put(now, shard, id, *held, {.change = Change::recover, .to = held->task.state});
     return;
   }
-  if (held->task.state == TaskState::ready) claims_.on_ready(now, shard, id, held->task);
-  if (held->task.state == TaskState::claimed)
-    claims_.on_recovered_claim(now, shard, id, held->task);
+  claims_.on_recovered(now, shard, id, held->task);
 }
 
 void JobOwner::on_owned(Now now, ShardId shard) {

@@ -147,6 +147,7 @@ bool OwnerCalls::retried(Now now, NodeId from, std::uint64_t id, Call& call,
   if (wrong != nullptr && wrong->entry.shard == call.shard) context_.table->merge(wrong->entry);
   probes::mark(probes::Mark::call_redirected);
   if (from != call.to || call.queued) return true;  // It was sent on since.
+  call.sent = kNever;
   if (later) {
     call.redirects = 0;
     call.excuse = error->message;
@@ -188,6 +189,9 @@ void OwnerCalls::on_time(Now now) {
       continue;
     }
     probes::mark(probes::Mark::call_retried);
+    if (call.to && call.sent != kNever && now.steady - call.sent >= kAnswerTimeout) {
+      context_.unanswered.emplace_back(call.shard, call.to);
+    }
     schedule(id, call, now.steady + kAnswerTimeout);
     enqueue(id, call);
   }
@@ -215,6 +219,7 @@ void OwnerCalls::flush(Now now) {
     Call& call = found->second;
     call.queued = false;
     call.to = target(call);
+    call.sent = now.steady;
     ++call.tries;
     schedule(id, call, now.steady + kAnswerTimeout);
     if (call.to) add(call.to, id, call.shard, call.body, call.bytes);

@@ -88,6 +88,7 @@ class OwnerCalls {
     std::uint32_t tries = 0;
     std::uint32_t redirects = 0;  // WrongOwner in a row.
     bool queued = false;          // In outbox_.
+    TimePoint sent = kNever;      // The last time; kNever once it was answered somehow.
     std::string excuse;           // What the owner said when it could not answer.
     Handler handler;
   };

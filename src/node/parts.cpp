@@ -39,7 +39,9 @@ Node::Parts::Parts(const NodeConfig& config, std::uint64_t seed)
       operations(context),
       watches(context, store, operations),
       runner(context),
-      claims(context, store, runner, watches),
+      relay(context),
+      leases(context, store),
+      claims(context, store, leases, runner, relay, watches),
       tracker(context, store),
       job_owner(context, store, operations, claims, tracker, watches),
       gateway(context,
@@ -147,7 +149,7 @@ bool Node::Parts::drain_shards(Now at) {
     job_owner.on_committed(at, event.shard, event.key, unpack(event.token));
   }
   for (const shard::ConfirmDone& done : out.confirmed) {
-    claims.on_confirmed(at, done);
+    leases.on_confirmed(at, done);
     job_owner.on_confirmed(done);
   }
   for (const shard::ValueEvent& value : out.values) watches.on_value(value);
@@ -181,6 +183,7 @@ bool Node::Parts::drain_membership(Now at) {
     const membership::Member* member = membership->find(event.node);
     log::info("node", "{} ({}) is {}", short_text(event.node),
               member == nullptr ? "" : member->info.name, membership::to_string(event.change));
+    if (event.change == membership::Change::alive) leases.on_member_alive(event.node);
     if (gone) {
       runner.on_member_gone(event.node);
       gateway.on_peer_closed(at, event.node);
@@ -202,8 +205,13 @@ void Node::Parts::settle(Now at) {
     take_over_own(at);
     claims.pump(at);
     runner.pump(at, claims.queue().any_fits(runner.capacity()));
-    runner.flush(at);
+    runner.flush();
+    relay.flush();
     claims.flush();
+    leases.flush();
+    for (const auto& [shard, owner] : std::exchange(context.unanswered, {})) {
+      if (owner && owner != context.self()) takeovers.on_unanswered(at, shard, owner);
+    }
     takeovers.flush();
     moved = drain_shards(at) || moved;
     moved = drain_membership(at) || moved;
@@ -245,7 +253,7 @@ void Node::Parts::every_second(Now at) {
 
 void Node::Parts::stop_step(Now at) {
   if (!context.stopping) return;
-  const bool over = runner.idle() || at.steady >= stop_deadline;
+  const bool over = runner.idle(at) || at.steady >= stop_deadline;
   if (over && !farewell) {
     farewell = true;
     farewell_until = at.steady + std::chrono::seconds(1);
@@ -271,6 +279,8 @@ void Node::Parts::on_time(Now at) {
   founding.on_time(at);
   runner.on_time(at);
   claims.on_time(at);
+  leases.on_time(at);
+  relay.on_time(at);
   tracker.on_time(at);
   watches.on_time(at);
   gateway.set_waiting_for(founding.waiting_for());
@@ -289,9 +299,9 @@ void Node::Parts::on_time(Now at) {
 TimePoint Node::Parts::wake_at() const {
   TimePoint at =
       std::min({membership->wake_at(), shards.wake_at(), founding.wake_at(), runner.wake_at(),
-                claims.wake_at(), tracker.wake_at(), watches.wake_at(), gateway.wake_at(),
-                identity.wake_at(), takeovers.wake_at(), home_changes.wake_at(), commands.wake_at(),
-                expiry.wake_at(), next_second});
+                claims.wake_at(), leases.wake_at(), relay.wake_at(), tracker.wake_at(),
+                watches.wake_at(), gateway.wake_at(), identity.wake_at(), takeovers.wake_at(),
+                home_changes.wake_at(), commands.wake_at(), expiry.wake_at(), next_second});
   if (founding.serving()) at = std::min(at, next_table);
   if (memory_dirty) at = std::min(at, next_memory);
   if (context.stopping) at = std::min(at, now.steady + kStopStep);

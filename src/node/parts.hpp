@@ -17,8 +17,10 @@
 #include "node/identity_guard.hpp"
 #include "node/job_owner.hpp"
 #include "node/job_tracker.hpp"
+#include "node/leases.hpp"
 #include "node/node.hpp"
 #include "node/operations.hpp"
+#include "node/outcome_relay.hpp"
 #include "node/runner.hpp"
 #include "node/takeovers.hpp"
 #include "node/task_store.hpp"
@@ -60,6 +62,8 @@ struct Node::Parts {
   Operations operations;
   Watches watches;
   Runner runner;
+  OutcomeRelay relay;
+  Leases leases;
   Claims claims;
   JobTracker tracker;
   JobOwner job_owner;

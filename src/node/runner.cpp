@@ -3,28 +3,37 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.hpp"
 #include "base/log.hpp"
 #include "base/probes.hpp"
+#include "scheduling/transfer.hpp"
 #include "task/record.hpp"
+#include "task/record_key.hpp"
 
 namespace shoal::node {
 namespace {
 
 constexpr Duration kCheckInterval = std::chrono::milliseconds(100);
 constexpr Duration kPullInterval = std::chrono::milliseconds(20);
-constexpr Duration kRepeatInterval = std::chrono::milliseconds(200);
 constexpr std::size_t kMessageBytesMax = 1024;  // Of a result, for people.
 constexpr std::uint32_t kAskMax = 32;           // Tasks asked of one victim at once.
+constexpr Duration kRecoveryHurry = std::chrono::seconds(2);
 
 }  // namespace
 
 Runner::Runner(Context& context)
-    : context_(context), capacity_{context.config.cpu_millis, context.config.memory_bytes} {}
+    : context_(context),
+      capacity_{context.config.cpu_millis, context.config.memory_bytes},
+      reports_(context),
+      renewals_(context) {}
 
-scheduling::Resources Runner::free() const { return capacity_ - started_ - unstarted_ - reserved_; }
+scheduling::Resources Runner::free() const {
+  if (!takes_work()) return {};
+  return capacity_ - started_ - unstarted_ - reserved_;
+}
 
 scheduling::Resources Runner::room() const {
-  if (context_.stopping) return {};
+  if (!takes_work()) return {};
   // Tasks of odd sizes may leave much of the capacity unused, so what is taken in advance is
   // counted by itself: invariant 2 holds however little of it can start.
   return (in_advance_ ? capacity_ - unstarted_ - reserved_ : free()) - pulls_.asked();
@@ -43,11 +52,11 @@ void Runner::accept(Now now, const Assignment& assignment, const TaskSpec& spec,
     if (assignment.owner != context_.self()) ++context_.counters.tasks_stolen;
     wire::OutcomeItem item{
         assignment.attempt, assignment.shard, context_.self(), std::move(result), {}};
-    // To itself nothing is lost on the way: no need to remember it until it is acknowledged.
     if (assignment.owner != context_.self()) {
-      ended_[assignment.attempt] = {item, now.steady + kOutcomeRepeat};
+      reports_.ended(now, std::move(item), owner_of(assignment.shard, assignment.owner), false);
+    } else {
+      reports_.ended_at_home(std::move(item));
     }
-    outcomes_[owner_of(assignment.shard, assignment.owner)].push_back(std::move(item));
     return;
   }
   Held held{assignment, spec, argument, scheduling::need_of(spec), now.steady};
@@ -61,7 +70,8 @@ void Runner::start(Now now, Held held) {
   Running running{.assignment = held.assignment,
                   .need = held.need,
                   .started = now.steady,
-                  .started_wall = now.wall};
+                  .started_wall = now.wall,
+                  .told = held.assignment.lease_end};
   if (held.spec.kind == TaskKind::sleep) {
     running.sleep_until = now.steady + held.spec.sleep;
     sleepers_.emplace(running.sleep_until, attempt);
@@ -79,7 +89,17 @@ void Runner::on_ended(Now now, task::ProcessEnded ended) {
   for (std::string& tail : ended.tails) {
     if (tail.size() > kOutputTailBytes) tail.erase(0, tail.size() - kOutputTailBytes);
   }
-  finish(now, ended.attempt, std::move(ended.result), std::move(ended.tails));
+  if (running_.contains(ended.attempt)) {
+    finish(now, ended.attempt, std::move(ended.result), std::move(ended.tails));
+    return;
+  }
+  // Launched by a former process of this node; its supervisor tells it until it is settled.
+  if (reports_.knows(ended.attempt) || context_.shard_count == 0) return;
+  const ShardId shard = task::shard_of(ended.attempt.task, context_.shard_count);
+  const bool back = ended.result.reason == EndReason::node_stopped;
+  report(now,
+         {ended.attempt, shard, context_.self(), std::move(ended.result), std::move(ended.tails)},
+         {}, back, true);
 }
 
 void Runner::finish(Now now, const AttemptId& attempt, AttemptResult result,
@@ -94,19 +114,19 @@ void Runner::finish(Now now, const AttemptId& attempt, AttemptResult result,
   ++context_.counters.tasks_run;
   const Assignment& assignment = running.assignment;
   if (assignment.owner != context_.self()) ++context_.counters.tasks_stolen;
-  if (running.give_back || result.reason == EndReason::node_stopped) {
-    give_back(now, {attempt, assignment.shard});
-    return;
-  }
-  wire::OutcomeItem item{attempt, assignment.shard, context_.self(), std::move(result),
-                         std::move(tails)};
-  ended_[attempt] = {item, now.steady + kOutcomeRepeat};
-  outcomes_[owner_of(assignment.shard, assignment.owner)].push_back(std::move(item));
+  const bool back = running.give_back || result.reason == EndReason::node_stopped;
+  report(now, {attempt, assignment.shard, context_.self(), std::move(result), std::move(tails)},
+         assignment.owner, back, running.process);
 }
 
-void Runner::give_back(Now now, const wire::HeldAttempt& item) {
-  back_[item.attempt] = {item, now.steady, now.steady + context_.config.lease};
-  next_repeat_ = now.steady;
+void Runner::report(Now now, wire::OutcomeItem item, NodeId granted_by, bool give_back,
+                    bool process) {
+  const NodeId owner = owner_of(item.shard, granted_by);
+  if (give_back) {
+    reports_.given_back(now, {item.attempt, item.shard, true}, owner, process);
+  } else {
+    reports_.ended(now, std::move(item), owner, process);
+  }
 }
 
 void Runner::end(Now now, const AttemptId& attempt, Running& running, EndReason reason, bool back,
@@ -129,17 +149,17 @@ void Runner::pump(Now now, bool own_ready) {
     held_.pop_front();
     if (held.assignment.lease_end <= now.steady) {
       probes::mark(probes::Mark::late_grant_dropped);
-      unstarted_ -= held.need;  // L1: too late to begin; the owner will grant it anew.
+      drop_held(now, std::move(held));  // L1: too late to begin.
       continue;
     }
-    if (context_.stopping || !scheduling::fits(held.need, capacity_ - started_)) {
+    if (!takes_work() || !scheduling::fits(held.need, capacity_ - started_)) {
       held_.push_back(std::move(held));
       continue;
     }
     unstarted_ -= held.need;
     start(now, std::move(held));
   }
-  wants_work_ = !own_ready && !context_.stopping && context_.shard_count != 0;
+  wants_work_ = !own_ready && takes_work() && context_.shard_count != 0;
   if (wants_work_ && now.steady >= next_pull_ && now.steady >= pulls_.wake_at()) pull(now);
 }
 
@@ -149,7 +169,7 @@ void Runner::pull(Now now) {
     if (!takes_more() || (ask.cpu_millis == 0 && capacity_.cpu_millis > 0)) break;
     const auto victim = pulls_.choose(now.steady, context_.membership->peers(), context_.random);
     if (!victim) break;
-    const std::uint64_t transfer = context_.boot_epoch << 40 | ++last_transfer_;
+    const std::uint64_t transfer = scheduling::transfer_id(context_.boot_epoch, ++last_transfer_);
     const bool hinted = pulls_.hinted(*victim);
     pulls_.open(transfer, {.victim = *victim,
                            .sent = now.steady,
@@ -173,80 +193,94 @@ void Runner::on_hint(Now now, NodeId from, const wire::Hint& hint) {
 
 void Runner::on_grant(Now now, NodeId from, const wire::Grant& grant) {
   const auto pull = pulls_.close(now.steady, grant.transfer, grant.items.size(), grant.ready);
+  if (!pull && scheduling::transfer_epoch(grant.transfer) != context_.boot_epoch) {
+    return;  // A former process pulled: it may have started these. Renewals say what became of
+             // them.
+  }
   for (const wire::GrantItem& item : grant.items) {
-    const bool known = running_.contains(item.attempt) || ended_.contains(item.attempt) ||
-                       back_.contains(item.attempt) ||
+    const bool known = running_.contains(item.attempt) || reports_.knows(item.attempt) ||
                        std::ranges::any_of(held_, [&](const Held& held) {
                          return held.assignment.attempt == item.attempt;
                        });
     if (known) continue;
-    if (!pull || context_.stopping || item.spec >= grant.specs.size()) {
+    // A transfer nobody waits for any more; or own work has taken the room meanwhile.
+    const bool wanted =
+        pull && item.spec < grant.specs.size() && takes_more() &&
+        scheduling::fits(scheduling::need_of(grant.specs[item.spec]), capacity_ - unstarted_);
+    if (!wanted) {
       if (!pull) probes::mark(probes::Mark::grant_unknown);
-      give_back(now, {item.attempt, item.shard});  // A transfer nobody waits for any more.
+      reports_.given_back(now, {item.attempt, item.shard, false}, from, false);
       continue;
     }
-    // Own work may have taken the room meanwhile.
-    const scheduling::Resources need = scheduling::need_of(grant.specs[item.spec]);
-    if (!takes_more() || !scheduling::fits(need, capacity_ - unstarted_)) {
-      give_back(now, {item.attempt, item.shard});
-      continue;
-    }
-    const TimePoint lease_end = scheduling::lease_end_at_executor(
-        grant.pull_sent, std::chrono::milliseconds(item.lease_ms));
+    // L1. What the owner echoes is the first or a later try of the pull, and never in the future.
+    const TimePoint sent = std::clamp(grant.pull_sent, pull->sent, now.steady);
+    const TimePoint lease_end =
+        scheduling::lease_end_at_executor(sent, std::chrono::milliseconds(item.lease_ms));
     accept(now, {item.attempt, item.shard, from, lease_end}, grant.specs[item.spec], item.argument);
   }
   next_pull_ = std::min(next_pull_, now.steady);
 }
 
-void Runner::renew(Now now, NodeId only) {
-  std::map<NodeId, wire::Renew> renewals;
-  const auto add = [&](const AttemptId& attempt, ShardId shard, NodeId granted_by) {
-    const NodeId owner = owner_of(shard, granted_by);
-    if (only && owner != only) return;
-    renewals[owner].items.push_back({attempt, shard});
-  };
+Renewals::Holdings Runner::holdings() const {
+  Renewals::Holdings all{
+      .open_transfers = pulls_.open_transfers(),
+      .last_transfer = scheduling::transfer_id(context_.boot_epoch, last_transfer_),
+      .all = recovered_,
+      .longest = stopped_ != kNever};
+  all.items.reserve(running_.size() + held_.size() + reports_.size());
   for (const auto& [attempt, running] : running_) {
-    add(attempt, running.assignment.shard, running.assignment.owner);
+    all.items.push_back({{attempt, running.assignment.shard, true}, running.assignment.owner});
   }
   for (const Held& held : held_) {
-    add(held.assignment.attempt, held.assignment.shard, held.assignment.owner);
+    const Assignment& assignment = held.assignment;
+    all.items.push_back({{assignment.attempt, assignment.shard, false}, assignment.owner});
   }
-  for (const auto& [attempt, ended] : ended_) add(attempt, ended.item.shard, {});
-  for (auto& [owner, renewal] : renewals) {
-    context_.send_list(owner, std::move(renewal.items), [&](std::vector<wire::HeldAttempt> part) {
-      return wire::Renew{.sent = now.steady, .items = std::move(part)};
-    });
-  }
+  for (const wire::HeldAttempt& item : reports_.open()) all.items.push_back({item, {}});
+  return all;
 }
 
-void Runner::on_renewed(Now now, NodeId, const wire::Renewed& renewed) {
-  std::map<AttemptId, TimePoint> ends;
-  for (const wire::RenewedAttempt& item : renewed.items) {
-    ends[item.attempt] =
-        scheduling::lease_end_at_executor(renewed.sent, std::chrono::milliseconds(item.lease_ms));
+void Runner::on_renewed(Now now, NodeId from, const wire::Renewed& answer) {
+  if (!renewals_.on_renewed(from, answer.sent)) return;
+  const bool longest = stopped_ <= answer.sent;
+  for (const wire::RenewedAttempt& item : answer.items) {
+    renewed(
+        now, item.attempt,
+        scheduling::lease_end_at_executor(answer.sent, std::chrono::milliseconds(item.lease_ms)),
+        longest);
   }
-  const auto extend = [&](Assignment& assignment) {
-    const auto end = ends.find(assignment.attempt);
-    if (end == ends.end()) return;
-    assignment.lease_end = std::max(assignment.lease_end, end->second);
-  };
-  for (auto& [attempt, running] : running_) extend(running.assignment);
-  for (Held& held : held_) extend(held.assignment);
-  on_end_attempts(now, {renewed.over, EndReason::cancelled});
-  for (const AttemptId& attempt : renewed.over) ended_.erase(attempt);
+  on_end_attempts(now, {answer.over, EndReason::cancelled});
+  reports_.settle(answer.over);
 }
 
-void Runner::on_renew_call(Now now, NodeId from) { renew(now, from); }
-
-void Runner::on_outcome_ack(const wire::OutcomeAck& ack) {
-  for (const AttemptId& attempt : ack.items) ended_.erase(attempt);
+void Runner::renewed(Now now, const AttemptId& attempt, TimePoint lease_end, bool longest) {
+  const auto found = running_.find(attempt);
+  if (found == running_.end()) {
+    const auto held =
+        std::ranges::find_if(held_, [&](const Held& h) { return h.assignment.attempt == attempt; });
+    if (held == held_.end()) return;
+    held->assignment.lease_end = std::max(held->assignment.lease_end, lease_end);
+    return;
+  }
+  Running& running = found->second;
+  TimePoint& until = running.assignment.lease_end;
+  until = std::max(until, lease_end);
+  running.longest = running.longest || longest;
+  const bool tell = scheduling::extension_due(now.steady, running.told, until) ||
+                    (longest && running.told < until);
+  if (!running.process || !tell) return;
+  running.told = until;
+  context_.output.extensions.push_back({attempt, until});
 }
 
-void Runner::on_give_back_ack(const wire::GiveBackAck& ack) {
-  for (const AttemptId& attempt : ack.items) {
-    back_.erase(attempt);
-    ended_.erase(attempt);
-  }
+void Runner::on_renew_call(Now now, NodeId from, const wire::RenewCall& call) {
+  renewals_.on_call(now, from, call.shards);
+  renewals_.send_to(now, holdings(), from);
+  reports_.tell_again(now, from, call.shards);
+}
+
+void Runner::on_member_gone(NodeId node) {
+  pulls_.forget(node);
+  renewals_.on_member_gone(node);
 }
 
 void Runner::on_end_attempts(Now now, const wire::EndAttempts& end_message) {
@@ -264,19 +298,63 @@ void Runner::on_end_attempts(Now now, const wire::EndAttempts& end_message) {
   }
 }
 
-void Runner::on_recovered(Now, std::vector<task::RecoveredAttempt>) {}
+void Runner::on_recovered(Now now, std::vector<task::RecoveredAttempt> attempts) {
+  for (const task::RecoveredAttempt& found : attempts) {
+    if (running_.contains(found.attempt) || reports_.knows(found.attempt)) continue;
+    probes::mark(probes::Mark::attempt_recovered);
+    const scheduling::Resources need{found.cpu_millis, found.memory_bytes};
+    started_ += need;
+    running_.emplace(found.attempt, Running{.assignment = {.attempt = found.attempt,
+                                                           .shard = found.shard,
+                                                           .owner = {},
+                                                           .lease_end = found.lease_end},
+                                            .need = need,
+                                            .started = now.steady,
+                                            .started_wall = found.started,
+                                            .told = found.lease_end,
+                                            .process = true});
+  }
+  if (attempts.empty()) return;
+  // Who owns their shards by this time is not known for certain, and there is little time.
+  renewals_.owe_all(now);
+  renewals_.hurry(now, kRecoveryHurry);
+}
 
-void Runner::on_recovery_complete(Now) {}
+void Runner::on_recovery_complete(Now now) {
+  recovered_ = true;
+  if (context_.boot_epoch <= 1 && running_.empty()) return;  // It never ran before.
+  renewals_.owe_all(now);
+  renewals_.hurry(now, kRecoveryHurry);
+}
 
-void Runner::on_stop(Now now, bool) {
+void Runner::on_stop(Now now, bool end_tasks) {
   return_unstarted(now);
-  std::vector<AttemptId> attempts = running();
+  const std::vector<AttemptId> attempts = running();
   for (const AttemptId& attempt : attempts) {
     const auto found = running_.find(attempt);
-    if (found != running_.end()) {
-      end(now, attempt, found->second, EndReason::node_stopped, true, kStopGrace);
-    }
+    if (found == running_.end() || (!end_tasks && found->second.process)) continue;
+    end(now, attempt, found->second, EndReason::node_stopped, true, kStopGrace);
   }
+  if (end_tasks) return;
+  stopped_ = now.steady;
+  longest_until_ = now.steady + kLongestMax;
+  renewals_.hurry(now, kLongestMax);
+}
+
+bool Runner::idle(Now now) const {
+  if (!held_.empty() || !reports_.empty()) return false;
+  if (stopped_ == kNever) return running_.empty();
+  if (now.steady >= longest_until_) return true;
+  return std::ranges::all_of(
+      running_, [](const auto& entry) { return entry.second.process && entry.second.longest; });
+}
+
+// The owner is told, so that what was surely not started is granted anew at once.
+void Runner::drop_held(Now now, Held held) {
+  unstarted_ -= held.need;
+  const Assignment& assignment = held.assignment;
+  reports_.given_back(now, {assignment.attempt, assignment.shard, false},
+                      owner_of(assignment.shard, assignment.owner), false);
 }
 
 void Runner::return_unstarted(Now now) {
@@ -288,9 +366,8 @@ void Runner::return_unstarted(Now now) {
       continue;
     }
     probes::mark(probes::Mark::unstarted_returned);
-    unstarted_ -= held.need;
     in_advance_ = false;
-    give_back(now, {held.assignment.attempt, held.assignment.shard});
+    drop_held(now, std::move(held));
   }
 }
 
@@ -323,34 +400,30 @@ void Runner::wake_sleepers(Now now) {
   }
 }
 
-void Runner::repeat(Now now) {
-  if (now.steady < next_repeat_) return;
-  next_repeat_ = now.steady + kRepeatInterval;
-  for (auto& [attempt, ended] : ended_) {
-    if (ended.repeat_at > now.steady) continue;
-    probes::mark(probes::Mark::outcome_repeated);
-    ended.repeat_at = now.steady + kOutcomeRepeat;
-    const NodeId owner = owner_of(ended.item.shard, {});
-    if (owner) outcomes_[owner].push_back(ended.item);
+// Hole 27: these owners left renewals unanswered.
+void Runner::complain(Now now) {
+  const std::set<NodeId> silent = renewals_.silent(now);
+  if (silent.empty()) return;
+  for (const auto& [attempt, running] : running_) {
+    const ShardId shard = running.assignment.shard;
+    const NodeId owner = owner_of(shard, running.assignment.owner);
+    if (silent.contains(owner)) context_.unanswered.emplace_back(shard, owner);
   }
-  std::map<NodeId, wire::GiveBack> backs;
-  for (auto entry = back_.begin(); entry != back_.end();) {
-    Back& back = entry->second;
-    if (back.until <= now.steady) {
-      entry = back_.erase(entry);
+}
+
+void Runner::repeat_pulls(Now now) {
+  for (const auto& late : pulls_.overdue(now.steady)) {
+    if (late.give_up) {
+      renewals_.owe(now, late.pull.victim);  // What it granted is not on its way any more.
       continue;
     }
-    if (back.repeat_at <= now.steady) {
-      back.repeat_at = now.steady + kOutcomeRepeat;
-      const NodeId owner = owner_of(back.item.shard, {});
-      if (owner) backs[owner].items.push_back(back.item);
-    }
-    ++entry;
-  }
-  for (auto& [owner, back] : backs) {
-    context_.send_list(owner, std::move(back.items), [](std::vector<wire::HeldAttempt> part) {
-      return wire::GiveBack{std::move(part)};
-    });
+    context_.send(late.pull.victim,
+                  wire::Pull{.transfer = late.transfer,
+                             .sent = now.steady,
+                             .cpu_millis = static_cast<std::uint32_t>(late.pull.asked.cpu_millis),
+                             .memory_bytes = late.pull.asked.memory_bytes,
+                             .count_max = late.pull.count_max,
+                             .hinted = late.pull.hinted});
   }
 }
 
@@ -360,51 +433,20 @@ void Runner::on_time(Now now) {
     next_check_ = now.steady + kCheckInterval;
     check_leases(now);
     return_unstarted(now);
+    complain(now);
   }
-  if (now.steady >= next_renewal_) {
-    next_renewal_ = now.steady + kRenewInterval;
-    if (!probes::fails(probes::Site::renewal_late)) renew(now, {});
-  }
-  for (const auto& late : pulls_.overdue(now.steady)) {
-    if (late.give_up) continue;
-    context_.send(late.pull.victim,
-                  wire::Pull{.transfer = late.transfer,
-                             .sent = now.steady,
-                             .cpu_millis = static_cast<std::uint32_t>(late.pull.asked.cpu_millis),
-                             .memory_bytes = late.pull.asked.memory_bytes,
-                             .count_max = late.pull.count_max,
-                             .hinted = late.pull.hinted});
-  }
-  repeat(now);
-}
-
-void Runner::flush(Now) {
-  for (auto& [owner, items] : outcomes_) {
-    if (owner != context_.self() && probes::fails(probes::Site::outcome_lost)) continue;
-    wire::Outcomes message;
-    std::size_t bytes = 0;
-    for (wire::OutcomeItem& item : items) {
-      const std::size_t size =
-          200 + item.result.message.size() + item.tails[0].size() + item.tails[1].size();
-      if (bytes + size > kListBytesMax && !message.items.empty()) {
-        context_.send(owner, std::move(message));
-        message = {};
-        bytes = 0;
-      }
-      bytes += size;
-      message.items.push_back(std::move(item));
-    }
-    context_.send(owner, std::move(message));
-  }
-  outcomes_.clear();
+  repeat_pulls(now);
+  if (renewals_.due(now)) renewals_.send(now, holdings());
+  reports_.on_time(now);
 }
 
 TimePoint Runner::wake_at() const {
   TimePoint at = pulls_.next_overdue();
   if (!sleepers_.empty()) at = std::min(at, sleepers_.begin()->first);
-  if (!running_.empty() || !held_.empty()) at = std::min(at, next_check_);
-  if (!running_.empty() || !held_.empty() || !ended_.empty()) at = std::min(at, next_renewal_);
-  if (!ended_.empty() || !back_.empty()) at = std::min(at, next_repeat_);
+  const bool holds = !running_.empty() || !held_.empty();
+  if (holds) at = std::min(at, next_check_);
+  if (holds || !reports_.empty() || renewals_.owes()) at = std::min(at, renewals_.wake_at());
+  at = std::min(at, reports_.wake_at());
   if (wants_work_ && room().cpu_millis > 0 && context_.membership->alive_count() > 1) {
     at = std::min(at, std::max(next_pull_, pulls_.wake_at()));
   }
@@ -416,6 +458,22 @@ std::vector<AttemptId> Runner::running() const {
   attempts.reserve(running_.size());
   for (const auto& [attempt, running] : running_) attempts.push_back(attempt);
   return attempts;
+}
+
+void Runner::check_invariants() const {
+  scheduling::Resources started;
+  scheduling::Resources unstarted;
+  for (const auto& [attempt, running] : running_) {
+    started += running.need;
+    SHOAL_ASSERT(!reports_.knows(attempt));
+    SHOAL_ASSERT(running.process || sleepers_.contains({running.sleep_until, attempt}));
+    SHOAL_ASSERT(running.told <= running.assignment.lease_end);
+  }
+  for (const Held& held : held_) {
+    unstarted += held.need;
+    SHOAL_ASSERT(!running_.contains(held.assignment.attempt));
+  }
+  SHOAL_ASSERT(started == started_ && unstarted == unstarted_);
 }
 
 }  // namespace shoal::node

@@ -1,11 +1,13 @@
-// The executing node: runs attempts within its capacity, keeps their leases alive, reports how they
-// ended, and pulls work when it has room.
+// The executing node: runs attempts within its capacity, keeps their leases alive, and pulls work
+// when it has room. How attempts ended is told by node/reports.hpp, leases by node/renewals.hpp.
 //
-// Invariants: 1. started attempts never need more than the capacity. 2. unstarted grants never need
-// more than one capacity again: what is asked for is bounded by it. 3. an attempt whose lease has
-// run out here is ended before its owner may grant it again. A grant that was not started within
-// kUnstartedMax is given back; until a short attempt shows that work flows again, nothing is taken
-// in advance.
+// Invariants: 1. attempts started by this process never need more than the capacity. 2. unstarted
+// grants never need more than one capacity again: what is asked for is bounded by it. 3. an attempt
+// whose lease has run out here is ended before its owner may grant it again; its supervisor does so
+// first, whatever becomes of this process (hole 14). 4. nothing is started from a transfer that a
+// renewal has called closed, and nothing at all before each supervisor of a former process of this
+// node has answered. A grant that was not started within kUnstartedMax is given back; until a short
+// attempt shows that work flows again, nothing is taken in advance.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +18,8 @@
 #include <vector>
 
 #include "node/context.hpp"
+#include "node/renewals.hpp"
+#include "node/reports.hpp"
 #include "scheduling/lease.hpp"
 #include "scheduling/pull_policy.hpp"
 #include "scheduling/resources.hpp"
@@ -23,11 +27,10 @@
 namespace shoal::node {
 
 inline constexpr Duration kUnstartedMax = std::chrono::seconds(1);
-inline constexpr Duration kRenewInterval = std::chrono::seconds(1);
-inline constexpr Duration kOutcomeRepeat = std::chrono::seconds(1);
 inline constexpr std::size_t kRunningMax = 4096;
 inline constexpr Duration kShortAttempt = std::chrono::seconds(1);
 inline constexpr std::chrono::milliseconds kStopGrace{2000};
+inline constexpr Duration kLongestMax = std::chrono::seconds(3);  // A stop waits for longer leases.
 
 class Runner {
  public:
@@ -46,8 +49,12 @@ class Runner {
   // Room for work bound from now on: free capacity, and one capacity in advance while tasks are
   // short.
   scheduling::Resources room() const;
-  // Fewer than kRunningMax are started or held: also tasks that need nothing are bounded.
-  bool takes_more() const { return running_.size() + held_.size() < kRunningMax; }
+  // New work may be started here at all.
+  bool takes_work() const { return recovered_ && context_.takes_work(); }
+  // And fewer than kRunningMax are in its books: also tasks that need nothing are bounded.
+  bool takes_more() const {
+    return takes_work() && running_.size() + held_.size() + reports_.size() < kRunningMax;
+  }
   // Room for tasks to start at once.
   scheduling::Resources free() const;
   // The owner's own claims that are not committed yet count against room().
@@ -58,22 +65,25 @@ class Runner {
   void on_hint(Now now, NodeId from, const wire::Hint& hint);
   void on_grant(Now now, NodeId from, const wire::Grant& grant);
   void on_renewed(Now now, NodeId from, const wire::Renewed& renewed);
-  void on_renew_call(Now now, NodeId from);
-  void on_outcome_ack(const wire::OutcomeAck& ack);
-  void on_give_back_ack(const wire::GiveBackAck& ack);
+  void on_renew_call(Now now, NodeId from, const wire::RenewCall& call);
+  void on_outcome_ack(const wire::OutcomeAck& ack) { reports_.settle(ack.items); }
+  void on_give_back_ack(const wire::GiveBackAck& ack) { reports_.settle(ack.items); }
   void on_end_attempts(Now now, const wire::EndAttempts& end);
-  void on_member_gone(NodeId node) { pulls_.forget(node); }
+  void on_member_gone(NodeId node);
 
+  // `end_tasks`: all attempts are ended and given back. Else those of supervisors stay with them,
+  // and their owners are asked for the longest lease.
   void on_stop(Now now, bool end_tasks);
   void on_recovered(Now now, std::vector<task::RecoveredAttempt> attempts);
   void on_recovery_complete(Now now);
-  bool idle() const { return running_.empty() && held_.empty() && ended_.empty() && back_.empty(); }
+  // All is said: the process may end.
+  bool idle(Now now) const;
 
   void on_time(Now now);
   // Starts what fits, and asks for work when there is room. `own_ready`: this node's own queue has
   // some.
   void pump(Now now, bool own_ready);
-  void flush(Now now);  // Gathered outcomes leave.
+  void flush() { reports_.flush(); }  // Gathered outcomes leave.
   TimePoint wake_at() const;
 
   scheduling::Resources capacity() const { return capacity_; }
@@ -81,6 +91,7 @@ class Runner {
   scheduling::Resources unstarted() const { return unstarted_; }
   std::size_t running_count() const { return running_.size(); }
   std::vector<AttemptId> running() const;
+  void check_invariants() const;
 
  private:
   struct Held {
@@ -96,31 +107,27 @@ class Runner {
     TimePoint started;
     WallTime started_wall;
     TimePoint sleep_until = kNever;  // Of a built-in sleep.
+    TimePoint told;                  // What its supervisor knows of the lease's end.
     bool process = false;
     bool ending = false;     // A kill was sent.
     bool give_back = false;  // Ended by this node, not by itself: no outcome.
-  };
-  struct Ended {
-    wire::OutcomeItem item;
-    TimePoint repeat_at;
-  };
-  struct Back {
-    wire::HeldAttempt item;
-    TimePoint repeat_at;
-    TimePoint until;  // Then it is for the lease to end it.
+    bool longest = false;    // Its owner gave the longest lease, for this node's stop.
   };
 
   void start(Now now, Held held);
   void finish(Now now, const AttemptId& attempt, AttemptResult result,
               std::array<std::string, 2> tails);
-  void give_back(Now now, const wire::HeldAttempt& item);
+  void report(Now now, wire::OutcomeItem item, NodeId granted_by, bool give_back, bool process);
   void end(Now now, const AttemptId& attempt, Running& running, EndReason reason, bool back,
            std::chrono::milliseconds grace);
-  void renew(Now now, NodeId only);
+  void renewed(Now now, const AttemptId& attempt, TimePoint lease_end, bool longest);
+  Renewals::Holdings holdings() const;
+  void complain(Now now);
   void check_leases(Now now);
+  void drop_held(Now now, Held held);
   void return_unstarted(Now now);
   void pull(Now now);
-  void repeat(Now now);
+  void repeat_pulls(Now now);
   void wake_sleepers(Now now);
   NodeId owner_of(ShardId shard, NodeId fallback) const;
 
@@ -133,16 +140,16 @@ class Runner {
   std::deque<Held> held_;
   std::map<AttemptId, Running> running_;
   std::set<std::pair<TimePoint, AttemptId>> sleepers_;
-  std::map<AttemptId, Ended> ended_;                           // Not acknowledged yet.
-  std::map<AttemptId, Back> back_;                             // Given back, not acknowledged yet.
-  std::map<NodeId, std::vector<wire::OutcomeItem>> outcomes_;  // To leave at flush().
+  Reports reports_;
+  Renewals renewals_;
   scheduling::PullPolicy pulls_;
   std::uint64_t last_transfer_ = 0;
-  TimePoint next_renewal_;
   TimePoint next_pull_;
   TimePoint next_check_;
-  TimePoint next_repeat_;
-  bool wants_work_ = false;  // Nothing ready at home: others are asked.
+  bool wants_work_ = false;           // Nothing ready at home: others are asked.
+  bool recovered_ = false;            // What former processes of this node left running is known.
+  TimePoint stopped_ = kNever;        // When the stop began that leaves tasks running.
+  TimePoint longest_until_ = kNever;  // Then it does not wait for longer leases any more.
 };
 
 }  // namespace shoal::node

@@ -111,6 +111,19 @@ TaskStore::Shown TaskStore::committed(ShardId shard, TaskId id) const {
   return shown;
 }
 
+bool TaskStore::past(ShardId shard, const AttemptId& attempt, NodeId node) const {
+  const Shown shown = committed(shard, attempt.task);
+  if (shown.presence == Presence::absent) {
+    // E3: never stored here, or gone with its job's retention. Only the latter is known for good.
+    return task::expiry_of(attempt.task.job) <= context_.shards->floor(shard) &&
+           context_.shards->floor_settled(shard);
+  }
+  if (shown.presence != Presence::present) return false;
+  const task::TaskRecord& task = shown.task;
+  return task.attempt > attempt.number || (task.attempt == attempt.number &&
+                                           (task.state != TaskState::claimed || task.node != node));
+}
+
 std::optional<task::JobRecord> TaskStore::proposed_job(ShardId shard, JobId id) const {
   const std::string* value = context_.shards->proposed(shard, job_key(id));
   if (value == nullptr) return std::nullopt;

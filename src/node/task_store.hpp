@@ -62,6 +62,9 @@ class TaskStore {
     task::TaskRecord task;
   };
   Shown committed(ShardId shard, TaskId id) const;  // O4: what may be shown.
+  // For certain and for good: this is not that node's attempt any more. An owner whose knowledge is
+  // older than the attempt (it was deposed and does not know) does not judge it.
+  bool past(ShardId shard, const AttemptId& attempt, NodeId node) const;
 
   std::optional<task::JobRecord> proposed_job(ShardId shard, JobId id) const;
   struct ShownJob {

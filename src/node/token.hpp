@@ -17,6 +17,7 @@ enum class Change : std::uint8_t {
   release = 5,  // Given back, or its lease ran out.
   cancel = 6,   // Operation: the cancelling that waits, or 0.
   job = 7,      // A record that is not a task's. Operation as for create.
+  lease = 8,    // A claim's lease became longer. Operation: the renewal that waits, or 0.
 };
 
 // No state before: the task is new to the counts.

@@ -107,6 +107,13 @@ std::uint32_t PullPolicy::count_asked() const {
   return sum;
 }
 
+std::vector<std::uint64_t> PullPolicy::open_transfers() const {
+  std::vector<std::uint64_t> transfers;
+  transfers.reserve(open_.size());
+  for (const auto& [transfer, pull] : open_) transfers.push_back(transfer);
+  return transfers;
+}
+
 TimePoint PullPolicy::wake_at() const {
   if (open_.size() >= kPullsOpenMax) return kNever;
   return hints_.empty() ? random_pause_.until : TimePoint{};

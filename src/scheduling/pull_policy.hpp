@@ -61,6 +61,7 @@ class PullPolicy {
   Resources asked() const;  // By all open pulls together.
   std::uint32_t count_asked() const;
   std::size_t open_count() const { return open_.size(); }
+  std::vector<std::uint64_t> open_transfers() const;
   TimePoint wake_at() const;  // When a peer may be asked again.
   TimePoint next_overdue() const;
 

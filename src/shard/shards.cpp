@@ -111,7 +111,8 @@ void Shards::resume(TimePoint now, ShardId shard, Slot& slot) {
               .floor = 0,
               .promisers = {self_},
               .records = {},
-              .values = {}};
+              .values = {},
+              .promised_at = kNever};
   slot.replica.records().for_each([&](const StoredRecord& record) {
     merge.records.push_back({.key = record.key,
                              .version = slot.replica.version(record),
@@ -143,6 +144,7 @@ void Shards::advance(TimePoint now, ShardId shard, Slot& slot, Candidate::Progre
 
 void Shards::become_owner(TimePoint now, ShardId shard, Slot& slot, wire::Ballot ballot,
                           Merge merge) {
+  slot.promised_at = merge.promised_at == kNever ? now : merge.promised_at;
   slot.owner = std::make_unique<Owner>(self_, shard, ballot, settings_);
   slot.owner->begin(now, std::move(merge), slot.replica, effects_);
   slot.wanted = false;
@@ -232,6 +234,10 @@ bool Shards::candidate(ShardId shard) const {
 bool Shards::owns(ShardId shard) const {
   const Slot* slot = find(shard);
   return slot != nullptr && slot->owner != nullptr;
+}
+
+TimePoint Shards::promised_at(ShardId shard) const {
+  return owns(shard) ? find(shard)->promised_at : kNever;
 }
 
 wire::Ballot Shards::ballot(ShardId shard) const {

@@ -83,6 +83,8 @@ class Shards {
   void on_peer_restarted(TimePoint now, NodeId peer);
 
   bool owns(ShardId shard) const;
+  // When the promises to this owner were a quorum (L3); kNever if not owned.
+  TimePoint promised_at(ShardId shard) const;
   wire::Ballot ballot(ShardId shard) const;              // Of the owner; (0, none) if not owned.
   wire::Ballot promised(ShardId shard) const;            // (0, none) for an unknown shard.
   const wire::ShardConfig* config(ShardId shard) const;  // Null for an unknown shard.
@@ -136,6 +138,7 @@ class Shards {
     bool dirty = false;  // In dirty_.
     bool busy = false;   // In busy_.
     TimePoint retry_at = kNever;
+    TimePoint promised_at = kNever;  // Of the owner.
   };
 
   Slot* find(ShardId shard);

@@ -69,6 +69,7 @@ bool Candidate::adopt(const wire::ShardConfig& config) {
   if (!(merge_.config.id < config.id)) return true;
   probes::mark(probes::Mark::newer_config_adopted);
   merge_.config = config;
+  merge_.promised_at = kNever;
   prepare_at_ = TimePoint{};  // Its members are prepared at once.
   prepare_interval_ = Duration{};
   return voter(merge_.config, self_) && members(merge_.config).size() <= 32;
@@ -102,6 +103,7 @@ bool Candidate::promises_suffice() const {
 
 Candidate::Progress Candidate::try_merge(TimePoint now, Replica& replica, Effects& effects) {
   if (!promises_suffice()) return Progress::going;
+  if (merge_.promised_at == kNever) merge_.promised_at = now;
   const bool all = merge_digests();
   // Copies are bad: another home's promise may still free them, so give it a moment.
   if (!all && merge_.promisers.size() < voters(merge_.config).size()) {

@@ -45,6 +45,7 @@ struct Merge {
   std::vector<NodeId> promisers;
   std::vector<MergedRecord> records;              // In key order.
   std::map<wire::RecordKey, std::string> values;  // Those the own replica could not give.
+  TimePoint promised_at = kNever;                 // When the promises were a quorum (L3).
 };
 
 class Candidate {

@@ -18,7 +18,12 @@ struct TaskRecord {
   std::uint32_t failures = 0;  // Attempts that ended badly; `retries` of the spec limits them.
   std::uint32_t deaths = 0;    // Attempts lost in a row because their node went silent.
   NodeId node;                 // Where the latest attempt is, or was.
-  std::uint32_t lease_ms = 0;  // L of a claimed task.
+  // L of a claimed task. Of a ready one: its last attempt may still run for so long, as nobody has
+  // heard from its node; 0 once that node has said that it is over.
+  std::uint32_t lease_ms = 0;
+  // Of a claimed task: the pull that it answers, as its node numbers them: (boot epoch, counter).
+  // Counter 0: the node owned the shard itself.
+  std::uint64_t transfer = 0;
   bool recovered = false;      // Its shard was recovered by an operator: history may be missing.
   WallTime not_before;         // A retry's back-off; zero when it may run at once.
   std::string argument;        // The element's own input, for the template's placeholders.

@@ -34,6 +34,7 @@ struct TaskRecord {
   argument @8 :Data;
   result @9 :Task.AttemptResult;  # Absent before an attempt has ended.
   recovered @10 :Bool;
+  transfer @11 :UInt64;
 }
 
 struct JobRecord {

@@ -13,7 +13,7 @@ constexpr std::size_t words(std::size_t count) { return count * sizeof(capnp::wo
 std::size_t string_bytes(const std::string& string) { return (string.size() + 7) / 8 * 8; }
 
 std::size_t size_hint(const task::TaskRecord& record) {
-  std::size_t bytes = words(8) + string_bytes(record.argument);
+  std::size_t bytes = words(9) + string_bytes(record.argument);
   if (record.result) bytes += words(9) + string_bytes(record.result->message);
   return bytes;
 }
@@ -27,6 +27,7 @@ void put_task(schema::TaskRecord::Builder out, const task::TaskRecord& record) {
   out.setDeaths(record.deaths);
   put_id(out.getNode(), record.node);
   out.setLeaseMs(record.lease_ms);
+  out.setTransfer(record.transfer);
   out.setRecovered(record.recovered);
   out.setNotBeforeMs(record.not_before.time_since_epoch().count());
   if (!record.argument.empty()) out.setArgument(blob(record.argument));
@@ -41,6 +42,7 @@ task::TaskRecord get_task(schema::TaskRecord::Reader in, Reading& reading) {
       .deaths = in.getDeaths(),
       .node = get_id(in.getNode()),
       .lease_ms = in.getLeaseMs(),
+      .transfer = in.getTransfer(),
       .recovered = in.getRecovered(),
       .not_before = reading.wall_time(in.getNotBeforeMs()),
       .argument = reading.string(in.getArgument(), kArgumentBytesMax),

@@ -262,6 +262,7 @@ struct Renew {
   bootEpoch @3 :UInt64;
   complete @4 :Bool;
   longest @5 :Bool;
+  lastTransfer @6 :UInt64;
 }
 
 struct RenewedAttempt {

@@ -109,6 +109,7 @@ void put(schema::Renew::Builder out, const Renew& renew) {
   put_items(out, renew);
   put_numbers<std::uint64_t>(out.initOpenTransfers(count(renew.open_transfers)),
                              renew.open_transfers);
+  out.setLastTransfer(renew.last_transfer);
   out.setBootEpoch(renew.boot_epoch);
   out.setComplete(renew.complete);
   out.setLongest(renew.longest);
@@ -119,6 +120,7 @@ Renew get(schema::Renew::Reader in, Reading& reading) {
       .sent = steady(in.getSentNs()),
       .items = get_list<HeldAttempt>(in.getItems(), reading),
       .open_transfers = get_numbers<std::uint64_t>(in.getOpenTransfers(), reading),
+      .last_transfer = in.getLastTransfer(),
       .boot_epoch = in.getBootEpoch(),
       .complete = in.getComplete(),
       .longest = in.getLongest(),

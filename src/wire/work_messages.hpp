@@ -60,18 +60,19 @@ struct GiveBackAck {
   std::vector<AttemptId> items;
 };
 
-// All attempts that the sender holds of the receiver's shards (rules L2, L3; hole 15): running,
-// unstarted, and ended without an acknowledgement. A claim that a complete renewal does not name is
-// released at once, if the transfer that granted it is closed.
+// The attempts that the sender holds (rules L2, L3; hole 15): running, unstarted, and ended or
+// given back without an acknowledgement. A claim that a complete renewal does not name is released
+// at once, if the transfer that granted it is closed: it is not open, and not newer than the last.
 struct Renew {
   TimePoint sent;
   std::vector<HeldAttempt> items;
   // Pulls of the sender that may still bring it attempts, at any owner. It starts nothing from
   // others.
   std::vector<std::uint64_t> open_transfers;
-  std::uint64_t boot_epoch = 0;  // Transfers of earlier epochs are closed.
-  // Nothing is missing in `items`: it is the only message, and the sender has heard from all its
-  // former supervisors.
+  std::uint64_t last_transfer = 0;  // The newest pull of this boot epoch, open or not.
+  std::uint64_t boot_epoch = 0;     // Transfers of earlier epochs are closed.
+  // `items` are all attempts that the sender holds, whoever owns their shards, and it has heard
+  // from all its former supervisors: what it believes of owners may be out of date.
   bool complete = false;
   bool longest = false;  // The sender stops: it asks for the longest lease there is.
 };

@@ -41,11 +41,12 @@ consteval int field_count() {
   if (OneOf<T, GetTasks, GrantItem, Grant, OutcomeItem, ShowTasks, FoundingRecord, CountItem,
             ListJobs, ReadLog, MemberList, task::OutputRead, task::OutputPiece>)
     return 5;
-  if (OneOf<T, Load, MemberRecord, Pull, Renew, LogData, MemberRow, Hello>) return 6;
-  if (OneOf<T, PromiseItem, WriteItem, AckItem, CreateJob, TaskCounts, ShardCopy>) return 7;
+  if (OneOf<T, Load, MemberRecord, Pull, LogData, MemberRow, Hello>) return 6;
+  if (OneOf<T, Renew, PromiseItem, WriteItem, AckItem, CreateJob, TaskCounts, ShardCopy>) return 7;
   if (OneOf<T, TaskStatus>) return 8;
   if (OneOf<T, JobStatus>) return 9;
-  if (OneOf<T, AttemptResult, MemberInfo, task::JobRecord, task::TaskRecord>) return 10;
+  if (OneOf<T, AttemptResult, MemberInfo, task::JobRecord>) return 10;
+  if (OneOf<T, task::TaskRecord>) return 11;
   if (OneOf<T, TaskSpec>) return 14;
   if (OneOf<T, NodeStats>) return 17;
   return 0;
@@ -87,6 +88,9 @@ auto fields(T& value) {
   } else if constexpr (kCount == 10) {
     auto& [a, b, c, d, e, f, g, h, i, j] = value;
     return std::tie(a, b, c, d, e, f, g, h, i, j);
+  } else if constexpr (kCount == 11) {
+    auto& [a, b, c, d, e, f, g, h, i, j, k] = value;
+    return std::tie(a, b, c, d, e, f, g, h, i, j, k);
   } else if constexpr (kCount == 14) {
     auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = value;
     return std::tie(a, b, c, d, e, f, g, h, i, j, k, l, m, n);
