@@ -119,9 +119,8 @@ void Membership::refute(TimePoint now, const wire::MemberRecord& accusation) {
 }
 
 // A death found in bulk: suspicion that is not spread, and a word to the subject, which refutes if
-// it can. At the deadline this node asks for itself. A death that it declared itself, before it
-// forgot or was taught otherwise, stands on the word of who holds it now: its own is to be the
-// second.
+// it can. At the deadline this node asks for itself: all that is told in bulk is one accuser, and
+// its own word the second. It may have been the first before it forgot, or still be the only one.
 void Membership::doubt(TimePoint now, NodeId teller, const wire::MemberRecord& record) {
   wire::MemberRecord suspicion = record;
   suspicion.state = MemberState::suspect;
@@ -129,8 +128,10 @@ void Membership::doubt(TimePoint now, NodeId teller, const wire::MemberRecord& r
   if (record.accuser == self_) suspicion.accuser = teller;
   if (apply(now, suspicion, true)) {
     news_.drop(record.node);
-  } else if (record.accuser == self_) {
-    confirm(now, record.node, teller);
+  } else if (const auto known = suspicions_.find(record.node); known != suspicions_.end() &&
+                                                               known->second.accuser_count() == 1 &&
+                                                               known->second.accuser(0) == self_) {
+    confirm(now, record.node, suspicion.accuser);
   }
   const Member* member = table_.find(record.node);
   tell_directly(now, record.node, record.node, member->info.address);

@@ -2,6 +2,8 @@
 // members.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "sim/scenario.hpp"
 
 namespace shoal::sim {
@@ -98,6 +100,31 @@ TEST_CASE("membership: a restarted node that forgot a death it declared itself l
     five.world().start(forgetful);
     CHECK(five.world().run_until([&] { return dead_everywhere(five, 3); }, 60s));
   }
+}
+
+TEST_CASE("membership: who missed all news of a death that it suspects learns it from a table") {
+  Scenario five({.nodes = 5});
+  REQUIRE(five.found());
+  const NodeId missing = five.world().id(4);
+  const NodeId subject = five.world().id(3);
+  five.world().set_filter([&](NodeIndex, const node::Envelope& envelope) {
+    return envelope.to == missing && envelope.channel == node::Channel::datagram &&
+           std::visit(
+               [&](const auto& message) -> bool {
+                 if constexpr (requires { message.news; }) {
+                   const auto about = &wire::MemberRecord::node;
+                   return std::ranges::find(message.news, subject, about) != message.news.end();
+                 }
+                 return false;
+               },
+               envelope.message);
+  });
+  five.world().crash_host(3);
+  five.world().abandon(3);
+  five.monitor().set_faults(true);
+  five.world().run_for(20s);
+  five.world().set_filter({});
+  CHECK(five.world().run_until([&] { return dead_everywhere(five, 3); }, 90s));
 }
 
 TEST_CASE("membership: a split of one hour heals by itself") {
