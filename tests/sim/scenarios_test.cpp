@@ -198,6 +198,23 @@ TEST_CASE("scenarios: a client whose gateway dies at any moment submits nothing 
   }
 }
 
+TEST_CASE("scenarios: an owner whose clock was an hour ahead put off a retry by seconds only") {
+  Scenario three({.nodes = 3});
+  REQUIRE(three.found());
+  for (NodeIndex node = 0; node < 3; ++node) three.world().set_wall_offset(node, 55min);
+  three.submit({.spec = {.argv = {"flaky", "2"}, .retries = 1}, .count = 1});
+  REQUIRE(three.world().run_until([&] { return three.monitor().attempts().count() == 1; }, 5s));
+  REQUIRE(three.world().run_until([&] { return held_as(three, TaskState::ready) == 1; }, 5s));
+  three.monitor().set_faults(true);
+  for (NodeIndex node = 0; node < 3; ++node) {
+    three.world().crash(node);
+    three.world().set_wall_offset(node, 0min);
+    three.world().start(node);
+  }
+  CHECK(three.await_workload(2min));
+  CHECK(held_as(three, TaskState::succeeded) == 1);
+}
+
 TEST_CASE("scenarios: a cancel reaches tasks that run on other nodes than their owners") {
   Scenario five(kKeepersAndWorkers);
   REQUIRE(found_workers(five));
