@@ -84,6 +84,23 @@ void JobOwner::not_found(const Request& request, JobId job) {
                      format("no job {} so far; check the id with `shoal ps`", to_string(job)));
 }
 
+// O4: a deposed owner must not say that something is absent which its successor has created.
+void JobOwner::answer(const Request& request, const Absence& absence, bool confirmed) {
+  if (!confirmed) {
+    questions_.push_back({request, absence});
+    return;
+  }
+  const bool here = absence.task
+                        ? store_.proposed(request.shard, {absence.job, *absence.task}).has_value()
+                        : store_.proposed_job(request.shard, absence.job).has_value();
+  const wire::RecordKey key =
+      absence.task ? element_key({absence.job, *absence.task}) : job_key(absence.job);
+  if (!here && damaged(request, key)) return;
+  if (!here) return not_found(request, absence.job);
+  operations_.refuse(request.gateway, request.id, ErrorCode::unavailable,
+                     "the job came while it was looked for; ask again");
+}
+
 // C5: too many copies of the record are bad for anything to be said or written about it.
 bool JobOwner::damaged(const Request& request, const wire::RecordKey& key) {
   const bool blocked =
@@ -189,9 +206,7 @@ void JobOwner::handle(Now now, const Request& request, wire::CreateTasks& create
     return;
   }
   if (job == nullptr && task::shard_of(create.job, context_.shard_count) == request.shard) {
-    operations_.refuse(request.gateway, request.id, ErrorCode::not_found,
-                       "the job itself is not here; create it before its tasks");
-    return;
+    return answer(request, Absence{create.job, {}}, false);
   }
   if (!may_create(request, create.job, now, create.spec)) return;
   const std::uint64_t operation = operations_.open(request.gateway, request.id, request.shard);
@@ -251,7 +266,7 @@ void JobOwner::await_description(Now now, ShardId shard, JobId id, ShardJob& job
 
 void JobOwner::handle(Now now, const Request& request, const wire::CloseJob& close) {
   auto job = store_.proposed_job(request.shard, close.job);
-  if (!job) return not_found(request, close.job);
+  if (!job) return answer(request, Absence{close.job, {}}, false);
   if (job->nonce != close.nonce) {
     operations_.refuse(request.gateway, request.id, ErrorCode::conflict,
                        "id taken: another submission has this job id; mint a new one");
@@ -272,7 +287,7 @@ void JobOwner::handle(Now now, const Request& request, const wire::CloseJob& clo
 
 void JobOwner::handle(Now now, const Request& request, const wire::CancelJob& cancel) {
   auto job = store_.proposed_job(request.shard, cancel.job);
-  if (!job) return not_found(request, cancel.job);
+  if (!job) return answer(request, Absence{cancel.job, {}}, false);
   if (job->state == JobState::finished &&
       store_.committed_job(request.shard, cancel.job).job.state == JobState::finished) {
     operations_.refuse(request.gateway, request.id, ErrorCode::conflict,
@@ -294,7 +309,7 @@ void JobOwner::handle(Now now, const Request& request, const wire::CancelJob& ca
 
 void JobOwner::handle(Now now, const Request& request, const wire::CancelTasks& cancel) {
   if (cancel.index && !store_.proposed(request.shard, {cancel.job, *cancel.index})) {
-    return not_found(request, cancel.job);
+    return answer(request, Absence{cancel.job, cancel.index}, false);
   }
   const std::uint64_t operation = operations_.open(request.gateway, request.id, request.shard);
   cancel_here(now, request.shard, cancel.job, cancel.index, operation);

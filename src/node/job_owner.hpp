@@ -60,12 +60,17 @@ class JobOwner {
   void handle(Now now, const Request& request, const wire::GetTail& get);
 
   // A question whose answer decides something, waiting for its Confirm round.
+  struct Absence {  // That this is not here, which a change needs.
+    JobId job;
+    std::optional<std::uint32_t> task;
+  };
   struct Question {
     Request request;
-    std::variant<wire::GetJob, wire::GetTasks> body;
+    std::variant<wire::GetJob, wire::GetTasks, Absence> body;
   };
   void answer(const Request& request, const wire::GetJob& get, bool confirmed);
   void answer(const Request& request, const wire::GetTasks& get, bool confirmed);
+  void answer(const Request& request, const Absence& absence, bool confirmed);
   void ask_confirmation(Now now);
   void await_description(Now now, ShardId shard, JobId id, ShardJob& job, std::uint64_t operation);
   bool damaged(const Request& request, const wire::RecordKey& key);
