@@ -47,8 +47,8 @@ std::optional<FaultFamily> family_of(std::string_view word) {
 bool available(Feature feature) {
   switch (feature) {
     case Feature::none:
-      return true;
     case Feature::finds_tasks:
+      return true;
     case Feature::home_changes:
     case Feature::commands:
     case Feature::identity_guard:

@@ -56,6 +56,20 @@ bool power_cut(Faults& faults, Duration length) {
   return true;
 }
 
+// A third of the hosts hangs on one wire.
+bool rack_loss(Faults& faults, Duration length) {
+  Simulator& world = faults.world();
+  bool any = false;
+  for (const NodeIndex index :
+       faults.some_nodes(std::max<std::size_t>(1, world.node_count() / 3))) {
+    if (!world.up(index)) continue;
+    world.crash_host(index);
+    faults.restart_later(index, length + faults.random().below(length));
+    any = true;
+  }
+  return any;
+}
+
 bool stop_for(Faults& faults, NodeIndex index, Duration length) {
   if (!faults.world().up(index) || faults.world().paused(index)) return false;
   faults.world().stop(index, faults.random().chance(1, 4));
@@ -166,6 +180,7 @@ constexpr std::array kKinds = std::to_array<FaultKind>({
      &host_crash},
     {"kill-all", "kill -9 of all nodes", process, 2, &crash_all},
     {"power-cut", "all hosts lose their power", process, 1, &power_cut},
+    {"rack-loss", "a third of the hosts lose their power", process, 2, &rack_loss},
     {"stop", "SIGTERM, with or without the end of its tasks", process, 3, &stop},
     {"mass-restart", "all are stopped and started, in turn or together", process, 1, &mass_restart},
     {"pause", "SIGSTOP of a node alone", process, 4, &pause},

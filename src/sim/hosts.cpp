@@ -62,6 +62,7 @@ void Simulator::suspend(NodeIndex index) {
   trace_.add(now_, index, TraceKind::paused, 1);
   suspended.suspended = true;
   ++suspended.suspensions;
+  network_.set_power(index, false);  // Its kernel acknowledges nothing either.
   suspended.processes.freeze(now_);
   if (hooks_.suspended) hooks_.suspended(index);
 }
@@ -70,6 +71,7 @@ void Simulator::resume(NodeIndex index) {
   Host& resumed = host(index);
   if (!std::exchange(resumed.suspended, false)) return;
   trace_.add(now_, index, TraceKind::resumed, 1);
+  network_.set_power(index, true);
   expect(index, resumed.processes.resume_supervisors(now_));
   events_.push(now_ + kTasksResumeAfter, TasksResume{index, resumed.suspensions});
   drain(index);

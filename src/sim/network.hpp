@@ -62,7 +62,7 @@ class Network {
   // And those that come and go by themselves.
   Links& links() { return links_; }
   void heal();  // None of all these.
-  // A host without power answers nothing and closes nothing. All have it at first.
+  // A host without power, or suspended, answers nothing and closes nothing. All have it at first.
   void set_power(NodeIndex node, bool on) {
     if (on) {
       dark_.erase(node);

@@ -66,9 +66,10 @@ std::optional<Processes::Ending> Processes::launch(TimePoint now, WallTime wall,
                   .lease_end_local = launch.lease_end,
                   .lease_end = lease_end};
   process.result.started = wall;
-  if (command == "sleep" || command == "stubborn") {
+  if (command == "sleep" || command == "stubborn" || command == "poison") {
     if (spec.argv.size() > 1) duration = parse_duration(spec.argv[1]).value_or(0ms);
     process.stubborn = command == "stubborn";
+    process.poison = command == "poison";
   } else if (command == "false") {
     process.result.exit_status = 1;
   } else if (command == "exit") {
@@ -140,6 +141,7 @@ Processes::Due Processes::due(TimePoint now, const Ending& ending, WallTime wall
     process.kill_reason = EndReason::node_stopped;
     return {.again = reschedule(ending.attempt, process)};
   }
+  const bool poison = process.poison && by_itself;
   task::ProcessEnded ended{.attempt = ending.attempt, .result = std::move(process.result)};
   if (!by_itself) set_killed(ended.result, process.kill_reason);
   ended.result.ended = wall;
@@ -153,7 +155,7 @@ Processes::Due Processes::due(TimePoint now, const Ending& ending, WallTime wall
   }
   running_.erase(found);
   outputs_[ending.attempt] = true;
-  return {.ended = true};
+  return {.ended = true, .poison = poison};
 }
 
 std::optional<task::ProcessEnded> Processes::take_ended(const AttemptId& attempt) {

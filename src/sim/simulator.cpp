@@ -13,6 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kClientLatency = 100us;
+constexpr Duration kSeedsAgain = 30s;
 constexpr WallTime kWallStart{std::chrono::sys_days{std::chrono::year{2026} / 11 / 22}};
 
 Address address_of(NodeIndex index) {
@@ -79,11 +80,19 @@ void Simulator::start(NodeIndex index) {
   carry_out(index);
   begin_recovery(index);
   if (starting.disk_low) set_disk_low(index, true);
-  if (starting.seeds.empty()) return;
+  if (!starting.seeds.empty()) tell_seeds(index);
+}
+
+// Again and again, as the daemon does, while the node belongs to no cluster: the seeds that answer
+// first may be as blank as it is.
+void Simulator::tell_seeds(NodeIndex index) {
   std::vector<Address> seeds;
-  for (const NodeIndex seed : starting.seeds) seeds.push_back(host(seed).config.address);
+  for (const NodeIndex seed : host(index).seeds) seeds.push_back(host(seed).config.address);
   input(index,
         [seeds = std::move(seeds)](node::Node& node, Now now) { node.on_seeds(now, seeds); });
+  after(kSeedsAgain, [this, index, boot = host(index).boot] {
+    if (up(index) && host(index).boot == boot && !host(index).node->cluster()) tell_seeds(index);
+  });
 }
 
 // The node's process is gone, by a crash or after a stop; either may leave a sync under way.

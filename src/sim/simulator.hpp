@@ -167,6 +167,7 @@ class Simulator {
   void tell_ended(NodeIndex index, const AttemptId& attempt);
   void ended_unheard(NodeIndex index, const std::vector<AttemptId>& attempts);
   void begin_recovery(NodeIndex index);
+  void tell_seeds(NodeIndex index);
   void read_store(NodeIndex index, const node::StoreRead& read);
 
   void on(std::monostate) {}

@@ -12,6 +12,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kPieceGapMax = 300ms;  // Between two pieces of one supervisor's report.
+constexpr Duration kPoisonedFor = 2s;     // Until a host that a task took down is back.
 
 }  // namespace
 
@@ -136,7 +137,11 @@ void Simulator::on(ProcessDue due) {
   if (!happens.ended) return;
   trace_.add(now_, due.at, TraceKind::process_ended, content_hash(due.ending.attempt));
   if (hooks_.process_ended) hooks_.process_ended(due.at, due.ending.attempt);
-  tell_ended(due.at, due.ending.attempt);
+  if (!happens.poison) return tell_ended(due.at, due.ending.attempt);
+  crash_host(due.at);
+  after(kPoisonedFor, [this, index = due.at, boot = at.boot] {
+    if (!up(index) && host(index).boot == boot) start(index);
+  });
 }
 
 void Simulator::on(TasksResume due) {

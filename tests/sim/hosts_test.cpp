@@ -65,6 +65,19 @@ TEST_CASE("hosts: a paused node's processes go on, a suspended host's do not") {
   CHECK(one.verdict() == "");
 }
 
+TEST_CASE("hosts: a poisonous task takes its host down, and three of them are enough") {
+  Scenario three({.nodes = 3});
+  REQUIRE(three.found());
+  three.monitor().set_faults(true);
+  const JobClient& job = three.submit({.spec = {.argv = {"poison", "100ms"}}, .count = 1});
+  CHECK(three.world().run_until([&] { return three.world().figures().crashes == 3; }, 3min));
+  three.world().run_for(1min);
+  CHECK(three.world().figures().crashes == 3);
+  CHECK(job.finished());
+  three.settle();
+  CHECK(three.verdict() == "");
+}
+
 TEST_CASE("hosts: an empty data folder makes a new node, which joins") {
   Scenario three({.nodes = 3});
   REQUIRE(three.found());
