@@ -81,11 +81,15 @@ void Simulator::carry_out(NodeIndex index) {
   }
   at.stalled = std::move(output);
   after(std::exchange(at.stall, {}), [this, index, boot = at.boot] {
-    Host& stalled = host(index);
-    if (stalled.node == nullptr || stalled.boot != boot || !stalled.stalled) return;
-    carry_out(index, *std::exchange(stalled.stalled, std::nullopt));
-    drain(index);
+    if (host(index).boot == boot) end_stall(index);
   });
+}
+
+void Simulator::end_stall(NodeIndex index) {
+  auto stalled = std::exchange(host(index).stalled, std::nullopt);
+  if (!stalled) return;
+  carry_out(index, std::move(*stalled));
+  drain(index);
 }
 
 void Simulator::carry_out(NodeIndex index, node::Output output) {

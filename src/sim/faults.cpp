@@ -98,7 +98,6 @@ void Faults::stop_all() {
 }
 
 void Faults::heal_node(NodeIndex index) {
-  if (leaving_.contains(index) && !world_.up(index)) return world_.abandon(index);
   world_.disk(index).options().slow_factor = 1;
   world_.disk(index).options().stall = {};
   world_.clear_traps(index);
@@ -108,6 +107,8 @@ void Faults::heal_node(NodeIndex index) {
   world_.slow_down(index, 1);
   world_.resume(index);
   world_.unpause(index);
+  if (leaving_.contains(index)) return;             // It goes when it is ready to.
+  if (world_.stopping(index)) world_.crash(index);  // Its operator has no patience.
   if (!world_.up(index)) restart(index);
   core_.push_back(index);
 }

@@ -26,6 +26,7 @@ struct Host {
   // Why it does not run, or not all the time.
   bool paused = false;
   bool suspended = false;
+  bool stopping = false;          // It was told to stop.
   std::uint32_t suspensions = 0;  // Counts them.
   std::uint32_t slow_factor = 1;
   Duration stall{};                     // The next output leaves so much later.

@@ -39,6 +39,7 @@ void Simulator::crash_host(NodeIndex index) {
 void Simulator::stop(NodeIndex index, bool end_tasks) {
   if (!up(index)) return;
   trace_.add(now_, index, TraceKind::stopped, end_tasks ? 1 : 0);
+  host(index).stopping = true;
   input(index, [end_tasks](node::Node& node, Now now) { node.on_stop(now, end_tasks); });
 }
 
@@ -104,6 +105,7 @@ void Simulator::clear_traps(NodeIndex index) {
   host(index).trap.reset();
   host(index).trapped = {};
   host(index).stall = {};
+  end_stall(index);
 }
 
 void Simulator::spring_trap(NodeIndex index) {

@@ -106,6 +106,7 @@ void Simulator::go_down(NodeIndex index) {
   ending.drain_due = false;
   ending.wake_wanted = ending.wake_scheduled = kNever;
   ending.paused = false;
+  ending.stopping = false;
   ended_unheard(index, ending.processes.orphan(now_));
   for (auto& [peer, at, flights] : network_.close_all(now_, index)) {
     const std::uint32_t boot = host(peer).boot;

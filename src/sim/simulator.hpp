@@ -46,6 +46,7 @@ class Simulator {
   void crash_host(NodeIndex index);  // Power loss: processes too, down until start().
   // SIGTERM; goes down when it says so. `end_tasks`: its processes cannot outlive it.
   void stop(NodeIndex index, bool end_tasks = false);
+  bool stopping(NodeIndex index) const { return host(index).stopping; }
   void pause(NodeIndex index);  // SIGSTOP of the node alone: its processes go on.
   void unpause(NodeIndex index);
   void suspend(NodeIndex index);  // The whole host; its clock runs on.
@@ -54,7 +55,7 @@ class Simulator {
   // Its next output leaves `by` later; the node does nothing meanwhile.
   void stall_loop(NodeIndex index, Duration by);
   void crash_at_sync(NodeIndex index, SyncMoment moment, std::function<void()> crashed);
-  void clear_traps(NodeIndex index);                      // Neither of the two any more.
+  void clear_traps(NodeIndex index);                      // Neither; what is stalled goes on.
   void move_to(NodeIndex index, const Address& address);  // REQUIRES: down.
   // An empty data folder: a new identity, which joins. REQUIRES: down.
   void replace_store(NodeIndex index);
@@ -146,6 +147,7 @@ class Simulator {
   void check_corruption(const node::Source& source, const wire::Message& message);
   void spring_trap(NodeIndex index);
   void end_soon(NodeIndex index);
+  void end_stall(NodeIndex index);
   void release(NodeIndex index, Deferred deferred);
   void begin_sync(NodeIndex index);
   void schedule_wake(NodeIndex index, TimePoint wanted);

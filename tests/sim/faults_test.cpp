@@ -99,7 +99,6 @@ TEST_CASE("faults: every kind of the catalogue happens, and its end leaves a who
     five.world().run_for(10s);
     CHECK(faults.count() > 0);
     faults.heal();
-    five.world().run_for(3s);  // Who was told to stop goes down and comes back.
     check_whole(five, faults);
     five.settle();
     if (kind->weight > 0) CHECK(five.verdict() == "");
