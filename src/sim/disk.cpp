@@ -73,6 +73,7 @@ void Disk::crash(Random& random) {
 }
 
 void Disk::apply(std::vector<wire::Write> writes) {
+  if (tap_) tap_(writes);
   auto& [meta, shards, records, damaged] = durable_;
   for (wire::Write& write : writes) {
     if (auto* shard = std::get_if<wire::PutShard>(&write)) {

@@ -9,9 +9,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -52,6 +54,8 @@ class Disk {
   explicit Disk(const DiskOptions& options) : options_(options) {}
 
   DiskOptions& options() { return options_; }
+  // Sees what becomes durable.
+  void set_tap(std::function<void(std::span<const wire::Write>)> tap) { tap_ = std::move(tap); }
 
   // Queues a batch and what waits for it. Returns `deferred` when there is nothing to wait for.
   std::optional<Deferred> add(std::vector<wire::Write> writes, Deferred deferred);
@@ -101,6 +105,7 @@ class Disk {
   std::vector<Batch> syncing_;
   std::vector<Batch> waiting_;
   std::uint64_t syncs_ = 0;
+  std::function<void(std::span<const wire::Write>)> tap_;
 };
 
 }  // namespace shoal::sim

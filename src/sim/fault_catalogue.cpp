@@ -48,9 +48,9 @@ bool available(Feature feature) {
   switch (feature) {
     case Feature::none:
     case Feature::finds_tasks:
-      return true;
     case Feature::home_changes:
     case Feature::commands:
+      return true;
     case Feature::identity_guard:
     case Feature::low_disk:
       return false;

@@ -57,6 +57,7 @@ struct FaultOptions {
   Duration gap_max = std::chrono::seconds(4);      // From the beginning of one to that of the next.
   Duration length_max = std::chrono::seconds(12);  // Of one fault.
   std::uint32_t nodes_more_max = 3;                // That join in the course of a run.
+  std::uint32_t core_percent = 0;                  // So often heal() heals a core only.
   bool any() const { return !kinds.empty(); }
 };
 

@@ -57,7 +57,7 @@ void Faults::begin() {
   const bool replays =
       std::ranges::any_of(drawn_, [](const Drawn& each) { return each.kind->name == "replay"; });
   if (replays) world_.record_datagrams(8);
-  probes::armed = &sites_;
+  if (probes::armed == nullptr) probes::armed = &sites_;
   schedule_next();
 }
 
@@ -114,6 +114,7 @@ void Faults::heal_node(NodeIndex index) {
 }
 
 void Faults::heal() {
+  if (!healed_ && running_ && random_.chance(options_.core_percent, 100)) return heal_core();
   if (std::exchange(healed_, true)) return;
   stop_all();
   for (NodeIndex index = 0; index < world_.node_count(); ++index) {

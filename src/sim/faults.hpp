@@ -31,7 +31,7 @@ class Faults {
   Faults& operator=(const Faults&) = delete;
 
   void begin();
-  void heal();  // Once; later calls, of either, do nothing.
+  void heal();  // Once; later calls, of either, do nothing. FaultOptions::core_percent applies.
   // Then core() can do everything. The others are Simulator::abandoned(), and are down, paused,
   // suspended or cut off, for good.
   void heal_core();

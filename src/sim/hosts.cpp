@@ -119,6 +119,7 @@ void Simulator::spring_trap(NodeIndex index) {
 void Simulator::replace_store(NodeIndex index) {
   Host& replaced = host(index);
   SHOAL_ASSERT(replaced.node == nullptr);
+  if (taps_.replaced) taps_.replaced(index);  // Of the id that is gone.
   replaced.disk.load({});
   by_id_.erase(replaced.config.id);
   replaced.config.id = {random_.next(), random_.next() | 1};
@@ -133,12 +134,14 @@ void Simulator::replace_store(NodeIndex index) {
 
 void Simulator::load_store(NodeIndex index, Disk::Image image) {
   SHOAL_ASSERT(!up(index));
+  if (taps_.replaced) taps_.replaced(index);
   host(index).disk.load(std::move(image));
   trace_.add(now_, index, TraceKind::replaced);
 }
 
 void Simulator::damage(NodeIndex index, const Disk::Place& place) {
   host(index).disk.damage(place);
+  if (taps_.damaged) taps_.damaged(index, place.first, place.second);
   trace_.add(now_, index, TraceKind::damaged, place.second.low);
 }
 
