@@ -35,7 +35,7 @@ struct ProcessOptions {
   Duration kill_delay = std::chrono::milliseconds(2);       // From a kill to the end of the tree.
   // False: as in a container whose first process is the node. Processes die with it, nothing is
   // kept for the next one, and nobody but the node watches their leases.
-  bool supervised = false;
+  bool supervised = true;
   std::uint32_t supervisors = 2;
   Duration report_delay = std::chrono::milliseconds(3);  // From a node's start to their report.
   std::uint32_t report_late_percent = 10;                // These take up to `report_late_max`.
