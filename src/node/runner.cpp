@@ -204,9 +204,9 @@ void Runner::on_grant(Now now, NodeId from, const wire::Grant& grant) {
                        });
     if (known) continue;
     // A transfer nobody waits for any more; or own work has taken the room meanwhile.
-    const bool wanted =
-        pull && item.spec < grant.specs.size() && takes_more() &&
-        scheduling::fits(scheduling::need_of(grant.specs[item.spec]), capacity_ - unstarted_);
+    const bool wanted = pull && item.spec < grant.specs.size() && takes_more() &&
+                        scheduling::fits(scheduling::need_of(grant.specs[item.spec]),
+                                         capacity_ - unstarted_ - reserved_);
     if (!wanted) {
       if (!pull) probes::mark(probes::Mark::grant_unknown);
       reports_.given_back(now, {item.attempt, item.shard, false}, from, false);
