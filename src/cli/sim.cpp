@@ -9,6 +9,7 @@
 #include "base/format.hpp"
 #include "base/units.hpp"
 #include "cli/commands.hpp"
+#include "cli/sim_sweep.hpp"
 
 namespace shoal::cli {
 namespace {
@@ -16,11 +17,17 @@ namespace {
 struct SimFlags {
   sim::RunOptions run;
   std::string duration = "60s";
+  std::uint64_t sweep = 0;  // Seeds; 0: one run.
+  std::string sweep_for;    // Absent: no limit.
+  bool marks = false;
 };
 
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 std::string replay(const SimFlags& flags) {
+  if (flags.run.drawn) {
+    return format("shoal sim --drawn --seed {} --faults {}", flags.run.seed, flags.run.faults);
+  }
   return format("shoal sim --nodes {} --tasks {} --seed {} --faults {} --duration {}",
                 flags.run.nodes, flags.run.tasks, flags.run.seed, flags.run.faults, flags.duration);
 }
@@ -53,6 +60,18 @@ void print(const SimFlags& flags, const sim::RunReport& report, double real) {
   std::fputs(text.c_str(), stdout);
 }
 
+void print_marks(const sim::RunReport& report) {
+  for (std::size_t i = 0; i < probes::kMarkCount; ++i) {
+    const auto mark = static_cast<probes::Mark>(i);
+    std::printf("mark        %8llu  %s\n", static_cast<unsigned long long>(report.marks[mark]),
+                std::string(to_string(mark)).c_str());
+  }
+  for (std::size_t i = 0; i < probes::kSiteCount; ++i) {
+    std::printf("site        %8llu  %s\n", static_cast<unsigned long long>(report.sites.at(i)),
+                std::string(to_string(static_cast<probes::Site>(i))).c_str());
+  }
+}
+
 void print_json(const SimFlags& flags, const sim::RunReport& report, double real) {
   std::uint64_t ended = 0;
   for (const auto& [state, count] : report.outcomes) ended += count;
@@ -68,7 +87,30 @@ void print_json(const SimFlags& flags, const sim::RunReport& report, double real
   std::fputs(text.c_str(), stdout);
 }
 
+int run_many(const SimFlags& flags, const GlobalOptions& globals) {
+  SweepOptions options{.first = flags.run.seed,
+                       .seeds = flags.sweep,
+                       .faults = flags.run.faults,
+                       .quiet = globals.quiet};
+  // Said once here rather than by every worker.
+  if (const auto faults = sim::parse_faults(flags.run.faults); !faults) {
+    std::fprintf(stderr, "shoal: %s\n", faults.error().message.c_str());
+    return kExitUsage;
+  }
+  if (!flags.sweep_for.empty()) {
+    const auto time_max = parse_duration(flags.sweep_for);
+    if (!time_max) {
+      std::fprintf(stderr, "shoal: --for: %s\n", time_max.error().message.c_str());
+      return kExitUsage;
+    }
+    options.time_max = *time_max;
+    if (options.seeds == 0) options.seeds = ~std::uint64_t{0} - options.first;
+  }
+  return run_sweep(options);
+}
+
 int run_sim(SimFlags& flags, const GlobalOptions& globals) {
+  if (flags.sweep != 0 || !flags.sweep_for.empty()) return run_many(flags, globals);
   const auto duration = parse_duration(flags.duration);
   if (!duration) {
     std::fprintf(stderr, "shoal: --duration: %s\n", duration.error().message.c_str());
@@ -91,6 +133,7 @@ int run_sim(SimFlags& flags, const GlobalOptions& globals) {
     print_json(flags, *report, real);
   } else if (!globals.quiet) {
     print(flags, *report, real);
+    if (flags.marks) print_marks(*report);
   }
   if (report->good) return kExitGood;
   for (const sim::Violation& violation : report->violations) {
@@ -116,6 +159,16 @@ void add_sim(CLI::App& app, GlobalOptions& globals) {
                       "none, net, crash, disk, all, or several with commas (default none)");
   command->add_option("--duration", flags->duration,
                       "How long faults come, in virtual time (default 60s)");
+  command->add_flag("--drawn", flags->run.drawn,
+                    "Draw sizes, settings, load and duration from the seed, as a sweep does");
+  command->add_flag("--marks", flags->marks, "Show which rare paths were reached, and how often");
+  command->add_flag("!--unchecked", flags->run.trace_checked,
+                    "Leave out what checks every message and write, to measure what that costs");
+  command->add_option(
+      "--sweep", flags->sweep,
+      "Run this many seeds, from --seed on, on all cores; each draws its own sizes");
+  command->add_option("--for", flags->sweep_for,
+                      "With or instead of --sweep: begin no more seeds after this time");
   command->callback([flags, &globals] { globals.exit_code = run_sim(*flags, globals); });
 }
 

@@ -245,13 +245,17 @@ void Claims::on_pull(Now now, NodeId from, const wire::Pull& pull) {
     bytes += ready->held.task.argument.size() + task::spec_bytes(ready->job->spec);
     ++pending.waiting;
     pending.shards.push_back(popped->task.shard);
+    const AttemptId attempt{popped->task.task, ready->held.task.attempt + 1};
+    if (context_.config.mutations.grant_before_commit) {
+      pending.items.push_back({attempt, popped->task.shard});
+    }
     claim(now, popped->task, std::move(*ready), from, pull.transfer, operation);
   }
   transfers_[key] = std::move(transfer);
   if (pending.waiting < pull.count_max) hungry_[from] = {now.steady, room};
   const bool empty = pending.waiting == 0;
   grants_[operation] = std::move(pending);
-  if (empty) send_grant(now, operation);
+  if (empty || context_.config.mutations.grant_before_commit) send_grant(now, operation);
 }
 
 void Claims::send_grant(Now, std::uint64_t operation) {

@@ -6,6 +6,7 @@
 
 #include "base/address.hpp"
 #include "base/time.hpp"
+#include "shard/output.hpp"
 #include "shoal/id.hpp"
 
 namespace shoal::node {
@@ -14,6 +15,20 @@ namespace shoal::node {
 enum class Profile : std::uint8_t { local, lan, wan };
 
 inline constexpr std::uint32_t kShardCountDefault = 1024;
+
+// Rules that can be switched off, for tests of the checkers only (shard::Mutations has those of the
+// shards): with any of them set promises are broken, and a checker must notice.
+struct Mutations {
+  bool grant_before_commit = false;      // L1: a grant does not wait for its claim.
+  bool lease_from_receipt = false;       // L1: counted from when the grant came.
+  bool renew_without_confirm = false;    // L2.
+  bool no_lease_wait = false;            // L3: a new owner takes found claims for over at once.
+  bool lease_wait_from_prepare = false;  // L3: it counts from before its promises were a quorum.
+  bool renew_unlisted = false;           // Hole 15: a renewal extends what it does not list, too.
+  bool no_fence = false;                 // Hole 14: an attempt runs on beyond its lease.
+  bool deaths_unlimited = false;         // Hole 24: a task may take any number of nodes with it.
+  bool operator==(const Mutations&) const = default;
+};
 
 struct NodeConfig {
   NodeId id;
@@ -34,7 +49,13 @@ struct NodeConfig {
   // L grows to a tenth of the attempt's age, at most this; `at_most_once` tasks and those of a node
   // that stops have it from the beginning. How long a stopped node may be away.
   Duration lease_max = std::chrono::seconds(30);
+  // Homes change this long after a member joined or left, and `dead_after` after one died.
+  Duration move_delay = std::chrono::seconds(1);
+  Duration dead_after = std::chrono::minutes(10);
+  std::uint32_t moves_per_second = 50;     // Home changes begun by this node.
   std::uint64_t records_max = 20'000'000;  // New tasks are refused beyond (ErrorCode::overload).
+  shard::ShardsConfig shards;              // Times, and switched-off rules for tests.
+  Mutations mutations;
 };
 
 }  // namespace shoal::node

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "node/node.hpp"
@@ -13,6 +14,7 @@ struct HeldTask {  // A committed task record of a shard this node owns.
   TaskState state = TaskState::ready;
   std::uint32_t attempt = 0;
   NodeId node;
+  bool recovered = false;
 };
 
 struct ReadyNeed {  // The smallest need among the ready tasks here that may run now.
@@ -20,8 +22,15 @@ struct ReadyNeed {  // The smallest need among the ready tasks here that may run
   std::uint64_t memory_bytes = 0;
 };
 
+struct Bound {  // Something that is not to grow beyond a limit.
+  const char* what = "";
+  std::uint64_t size = 0;
+  std::uint64_t most = 0;
+};
+
 struct Node::Inspection {
   std::vector<std::pair<NodeId, wire::MemberState>> members;  // Sorted; the node itself included.
+  wire::Incarnation incarnation;                              // Its own.
   std::vector<ShardId> owned;
   std::uint32_t ready = 0;                 // Ready tasks in the queue, those in back-off left out.
   std::vector<ReadyNeed> ready_needs;      // One each for the distinct needs in the queue; <= 16.
@@ -31,9 +40,15 @@ struct Node::Inspection {
   std::uint64_t memory_bytes = 0;
   std::uint64_t memory_bytes_started = 0;
   std::uint64_t memory_bytes_unstarted = 0;
-  std::vector<AttemptId> running;       // Started here, not ended. Sorted.
-  std::vector<HeldTask> tasks() const;  // Costly: decodes every task record of the owned shards.
+  std::vector<AttemptId> running;  // Started here, not ended. Sorted.
+  std::vector<Bound> bounds;
   const Node* node = nullptr;
+
+  std::vector<HeldTask> tasks() const;  // Costly: decodes every task record of the owned shards.
+  // By the node's own clock; absent when it does not hold the attempt. Needs `node` alone.
+  std::optional<TimePoint> lease_end(const AttemptId& attempt) const;
+  const wire::ShardConfig* config(ShardId shard) const;  // As stored; null: nothing known.
+  std::uint64_t tasks_run() const;
 };
 
 }  // namespace shoal::node

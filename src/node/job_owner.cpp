@@ -249,9 +249,20 @@ void JobOwner::await_description(Now now, ShardId shard, JobId id, ShardJob& job
   store_.again(now, shard, key, {.change = Change::job, .operation = operation});
 }
 
+// E3: what is past its retention by this owner's clock may still be read, and not be changed.
+bool JobOwner::expiring(const Request& request, JobId job, Now now) {
+  if (!past_retention(job, now)) return false;
+  operations_.refuse(request.gateway, request.id, ErrorCode::expired,
+                     format("job {} is past its retention and about to go; nothing of it can be "
+                            "changed any more",
+                            to_string(job)));
+  return true;
+}
+
 void JobOwner::handle(Now now, const Request& request, const wire::CloseJob& close) {
   auto job = store_.proposed_job(request.shard, close.job);
   if (!job) return not_found(request, close.job);
+  if (expiring(request, close.job, now)) return;
   if (job->nonce != close.nonce) {
     operations_.refuse(request.gateway, request.id, ErrorCode::conflict,
                        "id taken: another submission has this job id; mint a new one");
@@ -273,6 +284,7 @@ void JobOwner::handle(Now now, const Request& request, const wire::CloseJob& clo
 void JobOwner::handle(Now now, const Request& request, const wire::CancelJob& cancel) {
   auto job = store_.proposed_job(request.shard, cancel.job);
   if (!job) return not_found(request, cancel.job);
+  if (expiring(request, cancel.job, now)) return;
   if (job->state == JobState::finished &&
       store_.committed_job(request.shard, cancel.job).job.state == JobState::finished) {
     operations_.refuse(request.gateway, request.id, ErrorCode::conflict,
@@ -296,6 +308,7 @@ void JobOwner::handle(Now now, const Request& request, const wire::CancelTasks& 
   if (cancel.index && !store_.proposed(request.shard, {cancel.job, *cancel.index})) {
     return not_found(request, cancel.job);
   }
+  if (expiring(request, cancel.job, now)) return;
   const std::uint64_t operation = operations_.open(request.gateway, request.id, request.shard);
   cancel_here(now, request.shard, cancel.job, cancel.index, operation);
   operations_.seal(operation);
@@ -354,7 +367,7 @@ void JobOwner::answer(const Request& request, const wire::GetJob& get, bool conf
   const auto shown = store_.committed_job(request.shard, get.job);
   const bool over =
       shown.presence == TaskStore::Presence::present && shown.job.state == JobState::finished;
-  if (!confirmed && !over) {
+  if (!confirmed && !over && !get.local) {
     questions_.push_back({request, get});
     return;
   }
@@ -378,7 +391,7 @@ void JobOwner::handle(Now, const Request& request, const wire::GetTasks& get) {
 }
 
 void JobOwner::answer(const Request& request, const wire::GetTasks& get, bool confirmed) {
-  if (!confirmed) {
+  if (!confirmed && !get.local) {
     questions_.push_back({request, get});
     return;
   }
@@ -482,69 +495,6 @@ void JobOwner::on_committed(Now now, ShardId shard, const wire::RecordKey& key,
       watches_.on_job(shard, id.job, tracker_.status(shard, id.job, shown.job));
     }
   }
-}
-
-void JobOwner::recover_task(Now now, ShardId shard, TaskId id, bool settled) {
-  const auto held = store_.proposed(shard, id);
-  if (!held) return;
-  if (!settled) {
-    // The next version carries the value found; its commit says that it may be acted upon (O3).
-    if (ShardJob* job = store_.job(shard, id.job)) ++job->creating;
-    store_.put(now, shard, id, *held, {.change = Change::recover, .to = held->task.state});
-    return;
-  }
-  claims_.on_recovered(now, shard, id, held->task);
-}
-
-void JobOwner::on_owned(Now now, ShardId shard) {
-  if (context_.served.size() < context_.shard_count) context_.served.resize(context_.shard_count);
-  context_.served.at(static_cast<std::size_t>(shard)) = true;
-  struct Found {
-    task::RecordName name;
-    bool settled = false;
-  };
-  std::vector<Found> unfinished;
-  context_.shards->for_each_record(
-      shard, [&](const wire::RecordKey& key, const std::string& value, bool settled) {
-        const task::RecordName name = record_name(key);
-        if (name.kind == task::RecordKind::element) {
-          const auto task = wire::decode_task(value);
-          if (task && (!settled || !terminal(task->state))) unfinished.push_back({name, settled});
-        } else if (name.kind == task::RecordKind::job) {
-          const auto job = wire::decode_job(value);
-          if (settled) store_.index_job(shard, name.job);
-          if (job && (!settled || job->state != JobState::finished)) {
-            unfinished.push_back({name, settled});
-          }
-        }
-      });
-  for (const Found& found : unfinished) store_.job(shard, found.name.job);
-  for (const Found& found : unfinished) {
-    if (found.name.kind == task::RecordKind::element) {
-      recover_task(now, shard, {found.name.job, found.name.index}, found.settled);
-      continue;
-    }
-    const auto job = store_.proposed_job(shard, found.name.job);
-    if (!job) continue;
-    if (job->single) {
-      recover_task(now, shard, {found.name.job, 0}, found.settled);
-    } else if (found.settled) {
-      tracker_.track(now, shard, found.name.job, *job);
-    } else {
-      store_.put_job(now, shard, found.name.job, *job, {.change = Change::job});
-    }
-  }
-}
-
-void JobOwner::on_lost(ShardId shard) {
-  if (static_cast<std::size_t>(shard) < context_.served.size()) {
-    context_.served[static_cast<std::size_t>(shard)] = false;
-  }
-  operations_.drop_shard(shard);
-  claims_.drop_shard(shard);
-  watches_.drop_shard(shard);
-  tracker_.drop_shard(shard);
-  store_.drop_shard(shard);
 }
 
 }  // namespace shoal::node

@@ -53,7 +53,7 @@ bool Leases::release(Now now, ShardId shard, TaskId id, TaskStore::Held held, En
     log::info("node",
               "{} is lost: attempt {} on {} may have been started, and it is to run at most once",
               to_string(id), task.attempt, short_text(task.node));
-  } else if (task.deaths >= kDeathsMax) {
+  } else if (task.deaths >= kDeathsMax && !context_.config.mutations.deaths_unlimited) {
     // A task that outlives no node must not eat the cluster.
     probes::mark(probes::Mark::task_lost);
     task.state = TaskState::lost;
@@ -89,7 +89,7 @@ void Leases::hold(Now now, ShardId shard, TaskId id, const task::TaskRecord& tas
 void Leases::hold_recovered(Now now, ShardId shard, TaskId id, const task::TaskRecord& task) {
   const Duration lease = lease_of(task);
   probes::mark(probes::Mark::claim_found);
-  const TimePoint promised = std::min(now.steady, context_.shards->promised_at(shard));
+  const TimePoint promised = quorum_at(now, shard, lease);
   add(id, {.attempt = {id, task.attempt},
            .shard = shard,
            .node = task.node,
@@ -100,6 +100,14 @@ void Leases::hold_recovered(Now now, ShardId shard, TaskId id, const task::TaskR
            .until = scheduling::lease_end_at_owner(promised, lease),
            .recovered = true});
   calls_[task.node].insert(shard);
+}
+
+// L3: a new owner's waiting begins when its promises are a quorum.
+TimePoint Leases::quorum_at(Now now, ShardId shard, Duration lease) const {
+  const Mutations& mutations = context_.config.mutations;
+  if (mutations.no_lease_wait) return now.steady - 2 * lease;
+  if (mutations.lease_wait_from_prepare) return context_.shards->prepared_at(shard);
+  return std::min(now.steady, context_.shards->promised_at(shard));
 }
 
 // L3 for a task whose release was not its node's word: the owner that wrote it may have been
@@ -148,7 +156,16 @@ void Leases::on_renew(Now now, NodeId from, const wire::Renew& renew) {
       pending.answer.over.push_back(item.attempt);
     }
   }
-  if (renew.complete) release_absent(now, from, renew);
+  if (context_.config.mutations.renew_unlisted) {
+    const auto held = by_node_.find(from);
+    for (const TaskId id : held == by_node_.end() ? std::set<TaskId>{} : held->second) {
+      const Claim& claim = claims_.at(id);
+      shards.insert(claim.shard);
+      pending.candidates.push_back({claim.attempt, claim.shard});
+    }
+  } else if (renew.complete) {
+    release_absent(now, from, renew);
+  }
   pending.shards.assign(shards.begin(), shards.end());
   const std::uint64_t operation = ++last_operation_;
   for (const wire::HeldAttempt& item : pending.candidates) {
@@ -170,6 +187,11 @@ void Leases::confirm(Now now, Pending pending) {
   if (pending.shards.empty()) {
     context_.send(pending.from, std::move(pending.answer));
     return;
+  }
+  if (context_.config.mutations.renew_without_confirm) {
+    const std::vector<ShardId> shards = pending.shards;
+    confirming_[0] = std::move(pending);
+    return on_confirmed(now, {.ticket = 0, .confirmed = shards, .failed = {}});
   }
   const std::uint64_t ticket = context_.shards->confirm(now.steady, pending.shards);
   confirming_[ticket] = std::move(pending);

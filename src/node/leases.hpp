@@ -93,6 +93,7 @@ class Leases {
   };
 
   void add(TaskId id, Claim claim);
+  TimePoint quorum_at(Now now, ShardId shard, Duration lease) const;
   bool theirs(const wire::HeldAttempt& item, NodeId node) const;
   bool closed(const Claim& claim, NodeId from, const wire::Renew& renew) const;
   void release_absent(Now now, NodeId from, const wire::Renew& renew);

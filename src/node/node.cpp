@@ -118,10 +118,7 @@ void Node::on_disk_low(Now now, bool low) {
 
 void Node::on_stop(Now now, bool end_tasks) {
   parts_->now = now;
-  if (parts_->context.stopping) return;
-  parts_->context.stopping = true;
-  parts_->stop_deadline = now.steady + kStopMax;
-  parts_->runner.on_stop(now, end_tasks);
+  parts_->stop(now, end_tasks);
 }
 
 void Node::on_time(Now now) {
@@ -149,12 +146,31 @@ ClusterId Node::cluster() const { return parts_->founding.cluster(); }
 bool Node::serving() const { return parts_->founding.serving(); }
 void Node::set_resident_bytes(std::uint64_t bytes) { parts_->resident_bytes = bytes; }
 
+namespace {
+
+std::vector<Bound> bounds_of(const Node::Parts& parts) {
+  const shard::Shards::Load load = parts.shards.load();
+  const shard::ShardsConfig& limits = parts.context.config.shards;
+  return {
+      {"client requests", parts.gateway.open_count(), kClientRequestsMax},
+      {"attempts", parts.runner.running_count() + parts.runner.held_count(), kRunningMax},
+      {"members", parts.membership->members().size(), membership::MembershipConfig{}.members_max},
+      {"Confirm rounds", load.rounds, shard::kRoundsMax},
+      {"unanswered writes to a home", load.writes,
+       shard::kOutstandingMax + limits.catch_up_window + 1},
+      {"catch-up items to a node", load.catching_up, limits.catch_up_window + 1},
+  };
+}
+
+}  // namespace
+
 Node::Inspection Node::inspect() const {
   const Parts& parts = *parts_;
   Inspection seen;
   for (const auto& [node, member] : parts.membership->members()) {
     seen.members.emplace_back(node, member.state);
   }
+  seen.incarnation = parts.membership->incarnation();
   for (std::uint32_t shard = 0; shard < parts.context.shard_count; ++shard) {
     if (parts.shards.owns(ShardId{shard})) seen.owned.push_back(ShardId{shard});
   }
@@ -172,8 +188,21 @@ Node::Inspection Node::inspect() const {
   seen.memory_bytes_started = started.memory_bytes;
   seen.memory_bytes_unstarted = unstarted.memory_bytes;
   seen.running = parts.runner.running();
+  seen.bounds = bounds_of(parts);
   seen.node = this;
   return seen;
+}
+
+std::optional<TimePoint> Node::Inspection::lease_end(const AttemptId& attempt) const {
+  return node->parts_->runner.lease_end(attempt);
+}
+
+const wire::ShardConfig* Node::Inspection::config(ShardId shard) const {
+  return node->parts_->shards.config(shard);
+}
+
+std::uint64_t Node::Inspection::tasks_run() const {
+  return node->parts_->context.counters.tasks_run;
 }
 
 std::vector<HeldTask> Node::Inspection::tasks() const {
@@ -190,7 +219,8 @@ std::vector<HeldTask> Node::Inspection::tasks() const {
       if (array) return;
       const auto shown = parts.store.committed(shard, id);
       if (shown.presence != TaskStore::Presence::present) return;
-      held.push_back({id, shown.task.state, shown.task.attempt, shown.task.node});
+      held.push_back(
+          {id, shown.task.state, shown.task.attempt, shown.task.node, shown.task.recovered});
     });
   }
   return held;

@@ -213,7 +213,9 @@ void Runner::on_grant(Now now, NodeId from, const wire::Grant& grant) {
       continue;
     }
     // L1. What the owner echoes is the first or a later try of the pull, and never in the future.
-    const TimePoint sent = std::clamp(grant.pull_sent, pull->sent, now.steady);
+    const TimePoint sent = context_.config.mutations.lease_from_receipt
+                               ? now.steady
+                               : std::clamp(grant.pull_sent, pull->sent, now.steady);
     const TimePoint lease_end =
         scheduling::lease_end_at_executor(sent, std::chrono::milliseconds(item.lease_ms));
     accept(now, {item.attempt, item.shard, from, lease_end}, grant.specs[item.spec], item.argument);
@@ -372,6 +374,7 @@ void Runner::return_unstarted(Now now) {
 }
 
 void Runner::check_leases(Now now) {
+  if (context_.config.mutations.no_fence) return;
   std::vector<AttemptId> over;
   for (const auto& [attempt, running] : running_) {
     if (running.assignment.lease_end <= now.steady) over.push_back(attempt);
@@ -452,6 +455,15 @@ TimePoint Runner::wake_at() const {
     at = std::min(at, std::max(next_pull_, pulls_.wake_at()));
   }
   return at;
+}
+
+std::optional<TimePoint> Runner::lease_end(const AttemptId& attempt) const {
+  const auto found = running_.find(attempt);
+  if (found != running_.end()) return found->second.assignment.lease_end;
+  const auto held =
+      std::ranges::find_if(held_, [&](const Held& h) { return h.assignment.attempt == attempt; });
+  if (held == held_.end()) return std::nullopt;
+  return held->assignment.lease_end;
 }
 
 std::vector<AttemptId> Runner::running() const {

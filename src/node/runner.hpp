@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -91,6 +92,9 @@ class Runner {
   scheduling::Resources unstarted() const { return unstarted_; }
   std::size_t running_count() const { return running_.size(); }
   std::vector<AttemptId> running() const;
+  std::size_t held_count() const { return held_.size(); }
+  // Absent when the attempt is neither started nor held. For the simulator's checkers.
+  std::optional<TimePoint> lease_end(const AttemptId& attempt) const;
   void check_invariants() const;
 
  private:

@@ -41,6 +41,7 @@ class ConfirmRounds {
   void on_lost(ShardId shard, std::vector<ConfirmDone>& done);
   void on_time(TimePoint now, std::vector<Outgoing>& messages, std::vector<ConfirmDone>& done);
 
+  std::size_t count() const { return rounds_.size(); }
   bool idle() const { return rounds_.empty() && asked_.empty(); }
 
  private:

@@ -32,7 +32,10 @@ bool fits(const node::Node::Inspection& node, const node::ReadyNeed& need) {
 void Violations::add(TimePoint at, std::string text) {
   ++count_;
   const bool new_text = std::ranges::find(kept_, text, &Violation::text) == kept_.end();
-  if (new_text && kept_.size() < kKeptMax) kept_.push_back({at, std::move(text)});
+  if (!new_text || kept_.size() >= kKeptMax) return;
+  const std::size_t mark = text.rfind('(');
+  const std::string kind = mark == std::string::npos ? text.substr(0, 0) : text.substr(mark);
+  if (kinds_[kind]++ < kOfKindMax || kind.empty()) kept_.push_back({at, std::move(text)});
 }
 
 void OutcomeChecker::seen(TimePoint now, const TaskId& task, TaskState state, std::uint32_t attempt,
@@ -40,6 +43,7 @@ void OutcomeChecker::seen(TimePoint now, const TaskId& task, TaskState state, st
   if (!terminal(state)) return;  // An older state may be shown late; it says nothing of the end.
   Fate& fate = tasks_[task];
   if (!terminal(fate.outcome)) {
+    if (fate.acknowledged) ++ended_;
     fate.outcome = state;
     fate.attempt = attempt;
   } else if (fate.outcome != state || fate.attempt != attempt ||
@@ -82,9 +86,11 @@ void OutcomeChecker::end_round(TimePoint now, bool all_ended) {
   }
 }
 
-std::uint64_t OutcomeChecker::acknowledged_count() const {
-  return static_cast<std::uint64_t>(
-      std::ranges::count_if(tasks_, [](const auto& entry) { return entry.second.acknowledged; }));
+void OutcomeChecker::acknowledged(const TaskId& task) {
+  Fate& fate = tasks_[task];
+  if (std::exchange(fate.acknowledged, true)) return;
+  ++acknowledged_;
+  if (terminal(fate.outcome)) ++ended_;
 }
 
 std::map<TaskState, std::uint64_t> OutcomeChecker::outcomes() const {
@@ -124,6 +130,16 @@ void AttemptChecker::ended(NodeIndex at, const AttemptId& attempt) {
   std::erase(tasks_[attempt.task].running, std::pair{at, attempt});
 }
 
+std::optional<std::pair<NodeIndex, AttemptId>> AttemptChecker::other_running(
+    const AttemptId& attempt) const {
+  const auto found = tasks_.find(attempt.task);
+  if (found == tasks_.end()) return std::nullopt;
+  for (const auto& running : found->second.running) {
+    if (running.second != attempt && !suspended_.contains(running.first)) return running;
+  }
+  return std::nullopt;
+}
+
 void AttemptChecker::resumed(TimePoint now, NodeIndex at) {
   if (suspended_.erase(at) == 0) return;
   for (const auto& [id, task] : tasks_) {
@@ -142,6 +158,12 @@ void CapacityChecker::observe(TimePoint now, const Observation& node) {
           now, format("{} holds {} {} of {} and has {}", node.name, used, unit, what, limit));
     }
   };
+  for (const node::Bound& bound : inspection.bounds) {
+    if (bound.size > bound.most) {
+      violations_.add(now, format("{} has {} {}; at most {} are allowed (I17)", node.name,
+                                  bound.size, bound.what, bound.most));
+    }
+  }
   check("started attempts", "cpu millis", inspection.cpu_millis_started, inspection.cpu_millis);
   check("unstarted grants", "cpu millis", inspection.cpu_millis_unstarted, inspection.cpu_millis);
   if (inspection.memory_bytes == 0) return;

@@ -1,12 +1,17 @@
 // What must hold of a cluster, whatever happens to it. Each checker is fed observations and knows
 // nothing of the world they come from, so a test can feed it a forged one and see it fail.
 //
+// Their names (I1, live 8, ...) are those of the list of invariants.
+//
 //   OutcomeChecker  an acknowledged task ends in exactly one outcome or is still held; an outcome
-//                   once shown never changes (design.md, promises 1 and 2)
-//   AttemptChecker  attempts of a task do not overlap, their numbers strictly increase (promise 3)
+//                   once shown never changes (I1, I7; promises 1 and 2)
+//   AttemptChecker  attempts of a task do not overlap, their numbers strictly increase (I6, I10;
+//                   promise 3)
 //   CapacityChecker started attempts never exceed a node, unstarted grants never that much again
-//   ViewChecker     members' views agree with who is there
-//   IdleChecker     no idle node beside ready work that fits it, for more than 2 s (promise 5)
+//                   (I16), and queues and tables keep their bounds (I17)
+//   ViewChecker     members' views agree with who is there (live 2, live 7)
+//   IdleChecker     no idle node beside ready work that fits it, for more than 2 s (live 8;
+//                   promise 5)
 #pragma once
 
 #include <cstdint>
@@ -29,7 +34,7 @@ struct Violation {
   std::string text;
 };
 
-// Keeps the first ones, equal ones once; the first is the one to look at.
+// Keeps the first ones, equal ones once and a few of each kind; the first is the one to look at.
 class Violations {
  public:
   void add(TimePoint at, std::string text);
@@ -39,7 +44,9 @@ class Violations {
 
  private:
   static constexpr std::size_t kKeptMax = 20;
+  static constexpr std::uint32_t kOfKindMax = 4;
   std::vector<Violation> kept_;
+  std::map<std::string, std::uint32_t> kinds_;  // By the invariant named at the end of the text.
   std::uint64_t count_ = 0;
 };
 
@@ -56,7 +63,7 @@ class OutcomeChecker {
  public:
   explicit OutcomeChecker(Violations& violations) : violations_(violations) {}
 
-  void acknowledged(const TaskId& task) { tasks_[task].acknowledged = true; }
+  void acknowledged(const TaskId& task);
   // A client was shown this.
   void shown(TimePoint now, JobId job, const TaskStatus& status);
   // An owner holds this, committed.
@@ -66,8 +73,9 @@ class OutcomeChecker {
   void begin_round();
   void end_round(TimePoint now, bool all_ended);
 
-  std::uint64_t acknowledged_count() const;
-  std::map<TaskState, std::uint64_t> outcomes() const;  // As shown or held.
+  std::uint64_t acknowledged_count() const { return acknowledged_; }
+  std::uint64_t unfinished_count() const { return acknowledged_ - ended_; }  // As far as was seen.
+  std::map<TaskState, std::uint64_t> outcomes() const;                       // As shown or held.
 
  private:
   struct Fate {
@@ -83,6 +91,8 @@ class OutcomeChecker {
 
   Violations& violations_;
   std::map<TaskId, Fate> tasks_;
+  std::uint64_t acknowledged_ = 0;
+  std::uint64_t ended_ = 0;  // Of those.
 };
 
 class AttemptChecker {
@@ -94,6 +104,8 @@ class AttemptChecker {
   void suspended(NodeIndex at) { suspended_.insert(at); }
   void resumed(TimePoint now, NodeIndex at);
   std::uint64_t count() const { return count_; }
+  // Another attempt of the same task, whose processes run and are not suspended.
+  std::optional<std::pair<NodeIndex, AttemptId>> other_running(const AttemptId& attempt) const;
 
  private:
   struct Task {
@@ -120,7 +132,6 @@ class CapacityChecker {
 
  private:
   Violations& violations_;
-  std::set<std::pair<NodeIndex, std::string>> told_;  // Broken now and said: once is enough.
 };
 
 class ViewChecker {

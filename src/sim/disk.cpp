@@ -73,6 +73,7 @@ void Disk::crash(Random& random) {
 }
 
 void Disk::apply(std::vector<wire::Write> writes) {
+  if (tap_) tap_(writes);
   for (wire::Write& write : writes) {
     if (auto* shard = std::get_if<wire::PutShard>(&write)) {
       shards_[shard->shard] = std::move(shard->state);

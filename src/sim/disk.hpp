@@ -7,8 +7,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,6 +50,8 @@ class Disk {
   explicit Disk(const DiskOptions& options) : options_(options) {}
 
   DiskOptions& options() { return options_; }
+  // Sees what becomes durable.
+  void set_tap(std::function<void(std::span<const wire::Write>)> tap) { tap_ = std::move(tap); }
 
   // Queues a batch and what waits for it. Returns `deferred` when there is nothing to wait for.
   std::optional<Deferred> add(std::vector<wire::Write> writes, Deferred deferred);
@@ -84,6 +88,7 @@ class Disk {
   std::vector<Batch> syncing_;
   std::vector<Batch> waiting_;
   std::uint64_t syncs_ = 0;
+  std::function<void(std::span<const wire::Write>)> tap_;
 };
 
 }  // namespace shoal::sim

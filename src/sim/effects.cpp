@@ -73,6 +73,7 @@ void Simulator::drain(NodeIndex index) {
 
 void Simulator::carry_out(NodeIndex index) {
   node::Output output = host(index).node->take_output();
+  if (taps_.written && !output.writes.empty()) taps_.written(index, output.writes);
   for (node::Envelope& envelope : output.messages) send(index, std::move(envelope));
   for (node::ClientAnswer& refusal : output.errors) answer(index, std::move(refusal));
   const std::uint32_t boot = host(index).boot;
@@ -128,6 +129,7 @@ void Simulator::begin_sync(NodeIndex index) {
 
 void Simulator::answer(NodeIndex index, node::ClientAnswer answer) {
   trace_.add(now_, index, TraceKind::client_reply, content_hash(answer.reply));
+  if (taps_.answered) taps_.answered(index, answer);
   after(kClientLatency, [this, answer = std::move(answer)]() mutable {
     const auto found = sessions_.find(answer.session);
     if (found == sessions_.end()) return;
@@ -201,6 +203,7 @@ void Simulator::send(NodeIndex from, node::Envelope envelope) {
   if (sender.node == nullptr) return;
   count(envelope.message);
   check_size(from, envelope);
+  if (taps_.sent) taps_.sent(from, envelope);
   if (drops_ && drops_(from, envelope)) return;
   if (envelope.to == sender.config.id) {
     const node::Source source{sender.config.id, sender.node->cluster(), sender.config.address};
@@ -268,7 +271,8 @@ void Simulator::deliver(NodeIndex to, Flight flight, bool datagram) {
   if (grant != nullptr && !grant->items.empty() && hooks_.progressed) hooks_.progressed(to);
   input(
       to,
-      [flight = std::move(flight)](node::Node& node, Now now) mutable {
+      [this, to, flight = std::move(flight)](node::Node& node, Now now) mutable {
+        if (taps_.delivered) taps_.delivered(to, flight.source, flight.message);
         node.on_message(now, flight.source, std::move(flight.message));
       },
       datagram);

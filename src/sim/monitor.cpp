@@ -4,33 +4,65 @@
 #include <cstdio>
 #include <utility>
 
+#include "scheduling/lease.hpp"
+
 namespace shoal::sim {
+namespace {
+
+// Claims are compared with their nodes this often once the cluster is whole.
+constexpr Duration kClaimsEvery = std::chrono::seconds(5);
+
+}  // namespace
 
 Monitor::Monitor(Simulator& world, const MonitorOptions& options)
-    : world_(world), options_(options) {
+    : world_(world),
+      options_(options),
+      leases_(violations_, attempts_,
+              [this](NodeId node, const AttemptId& attempt) { return lease_end(node, attempt); }),
+      claims_(violations_, [this](NodeId node, const AttemptId& attempt) {
+        return lease_end(node, attempt).has_value();
+      }) {
+  take_hooks();
+  if (options_.trace) take_taps();
+  take_log();
+  probes::listener = &marks_;
+}
+
+Monitor::~Monitor() {
+  world_.set_hooks({});
+  world_.set_taps({});
+  log::set_sink({});
+  log::set_level(log::Level::info);
+  probes::listener = nullptr;
+}
+
+void Monitor::take_hooks() {
   WorldHooks hooks;
-  hooks.process_started = [this](NodeIndex at, const AttemptId& attempt, const TaskSpec&) {
-    attempts_.started(world_.now(), at, attempt);
-    const Processes& processes = world_.processes(at);
-    const Capacity capacity = world_.capacity(at);
-    capacity_.running(world_.now(), world_.config(at).name,
-                      {processes.cpu_millis(), processes.memory_bytes()}, capacity);
+  hooks.process_started = [this](NodeIndex at, const AttemptId& attempt, const TaskSpec& spec) {
+    started(at, attempt, spec);
   };
   hooks.process_ended = [this](NodeIndex at, const AttemptId& attempt) {
     attempts_.ended(at, attempt);
+    stall_.progressed(world_.now());
   };
   hooks.suspended = [this](NodeIndex at) { attempts_.suspended(at); };
   hooks.processes_resumed = [this](NodeIndex at) { attempts_.resumed(world_.now(), at); };
   hooks.progressed = [this](NodeIndex at) { idle_.progressed(world_.now(), at); };
   hooks.violation = [this](std::string text) { add_violation(std::move(text)); };
   world_.set_hooks(std::move(hooks));
-  take_log();
 }
 
-Monitor::~Monitor() {
-  world_.set_hooks({});
-  log::set_sink({});
-  log::set_level(log::Level::info);
+void Monitor::started(NodeIndex at, const AttemptId& attempt, const TaskSpec& spec) {
+  const TimePoint now = world_.now();
+  attempts_.started(now, at, attempt);
+  const Processes& processes = world_.processes(at);
+  capacity_.running(now, world_.config(at).name, {processes.cpu_millis(), processes.memory_bytes()},
+                    world_.capacity(at));
+  leases_.started(now, world_.id(at), attempt);
+  once_.started(now, attempt, spec);
+  submissions_.started(now, attempt, spec);
+  expiry_.started(now, attempt.task);
+  stall_.progressed(now);
 }
 
 void Monitor::take_log() {
@@ -46,6 +78,50 @@ void Monitor::take_log() {
   });
 }
 
+JobHooks Monitor::job_hooks() {
+  JobHooks hooks;
+  hooks.accepted = [this](JobId job, const Nonce& nonce, const TaskSpec& spec) {
+    submissions_.accepted(world_.now(), job, nonce, spec);
+    history_.job_shown(world_.now(), job, JobState::open);
+  };
+  hooks.acknowledged = [this](const TaskId& task) {
+    outcomes_.acknowledged(task);
+    history_.acknowledged(world_.now(), task);
+    if (options_.trace) replies_.acknowledged(world_.now(), task);
+    stall_.progressed(world_.now());
+  };
+  const auto told = [this](JobId job, const TaskStatus& status) {
+    outcomes_.shown(world_.now(), job, status);
+    if (options_.trace) {
+      replies_.shown(world_.now(), {job, status.index}, status.state, status.attempt);
+    }
+    if (terminal(status.state)) stall_.progressed(world_.now());
+  };
+  hooks.shown = [this, told](JobId job, const TaskStatus& status) {
+    told(job, status);
+    history_.shown(world_.now(), {job, status.index}, status.state, status.attempt);
+  };
+  hooks.read = [this, told](TimePoint asked, JobId job, const TaskStatus& status) {
+    told(job, status);
+    history_.read(asked, world_.now(), {job, status.index}, status.state, status.attempt);
+    expiry_.read(asked, world_.now(), job);
+  };
+  hooks.job_shown = [this](JobId job, const JobStatus& status) {
+    history_.job_shown(world_.now(), job, status.state);
+  };
+  hooks.job_read = [this](TimePoint asked, JobId job, const JobStatus& status) {
+    history_.job_read(asked, world_.now(), job, status.state);
+    expiry_.read(asked, world_.now(), job);
+  };
+  hooks.absent = [this](TimePoint asked, JobId job, std::optional<std::uint32_t> index) {
+    if (index) return history_.absent(asked, world_.now(), {job, *index});
+    history_.job_absent(asked, world_.now(), job);
+  };
+  hooks.gone = [this](JobId job) { expiry_.told_gone(world_.now(), job); };
+  hooks.trouble = [this](std::string text) { add_violation(std::move(text)); };
+  return hooks;
+}
+
 void Monitor::begin() {
   world_.after(options_.look_every, [this] { look(); });
   world_.after(options_.held_every, [this] { look_at_held(); });
@@ -55,6 +131,13 @@ void Monitor::set_faults(bool active) {
   faults_active_ = active;
   quiet_since_ = world_.now();
   idle_.forget();
+  claims_.forget();
+  stall_.progressed(world_.now());
+  if (active) {
+    duels_.broken();
+  } else {
+    duels_.healed();
+  }
 }
 
 std::vector<Observation> Monitor::observe() const {
@@ -73,18 +156,30 @@ std::vector<Observation> Monitor::observe() const {
 
 void Monitor::look() {
   const std::vector<Observation> nodes = observe();
-  for (const Observation& node : nodes) capacity_.observe(world_.now(), node);
-  if (!faults_active_ && world_.now() - quiet_since_ >= options_.quiet_min) {
-    idle_.observe(world_.now(), nodes);
+  const TimePoint now = world_.now();
+  for (const Observation& node : nodes) {
+    capacity_.observe(now, node);
+    incarnations_.observe(now, node.id, node.inspection.incarnation);
+    for (const AttemptId& attempt : node.inspection.running) leases_.holds(node.id, attempt);
+  }
+  if (!faults_active_) {
+    if (now - quiet_since_ >= options_.quiet_min) idle_.observe(now, nodes);
+    stall_.observe(now, outcomes_.unfinished_count());
   }
   world_.after(options_.look_every, [this] { look(); });
 }
 
 void Monitor::look_at_held() {
+  claims_.begin_round();
   for (const Observation& node : observe()) {
-    for (const node::HeldTask& task : node.inspection.tasks()) outcomes_.held(world_.now(), task);
+    for (const node::HeldTask& task : node.inspection.tasks()) {
+      outcomes_.held(world_.now(), task);
+      if (!faults_active_) claims_.held(world_.now(), task);
+    }
   }
-  world_.after(options_.held_every, [this] { look_at_held(); });
+  claims_.end_round();
+  const Duration next = faults_active_ ? options_.held_every : kClaimsEvery;
+  world_.after(std::min(next, options_.held_every), [this] { look_at_held(); });
 }
 
 std::optional<std::string> Monitor::disagreement() const {
@@ -106,6 +201,27 @@ bool Monitor::all_ended() {
     }
   }
   return true;
+}
+
+std::optional<std::string> Monitor::unhealed() const {
+  if (auto unfinished = unfinished_change(shards_)) return unfinished;
+  return missing_copy(records_, shards_);
+}
+
+std::optional<NodeIndex> Monitor::index_of(NodeId node) const {
+  const auto found = indices_.find(node);
+  if (found == indices_.end()) return std::nullopt;
+  return found->second;
+}
+
+std::optional<TimePoint> Monitor::lease_end(NodeId node, const AttemptId& attempt) const {
+  const auto index = index_of(node);
+  if (!index || !world_.up(*index)) return std::nullopt;
+  node::Node::Inspection look;
+  look.node = &world_.node(*index);
+  const auto local = look.lease_end(attempt);
+  if (!local) return std::nullopt;
+  return world_.clock(*index).world(*local);
 }
 
 }  // namespace shoal::sim

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/format.hpp"
+#include "sim/sweep.hpp"
 
 namespace shoal::sim {
 namespace {
@@ -12,6 +13,10 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::uint32_t kFoundersMax = 9;  // More found a cluster one by one.
+// Live 2 and 7: every dead member has been dialled by then, and its news has spread.
+constexpr Duration kAgreementMax = 3min;
+constexpr Duration kCopiesMax = 60s;  // Live 5.
+constexpr Duration kCopiesMore = 10s;
 
 WorldOptions world_options(const ClusterOptions& options) {
   WorldOptions world = options.world;
@@ -22,7 +27,10 @@ WorldOptions world_options(const ClusterOptions& options) {
 }  // namespace
 
 Scenario::Scenario(const ClusterOptions& options)
-    : options_(options), world_(world_options(options)), monitor_(world_, options.monitor) {
+    : options_(options),
+      world_(world_options(options)),
+      monitor_(world_, options.monitor),
+      sites_(options.seed) {
   if (options_.founders == 0) options_.founders = options.nodes <= kFoundersMax ? options.nodes : 1;
   for (std::uint32_t number = 0; number < options_.nodes; ++number) {
     const bool founder = number < options_.founders;
@@ -34,9 +42,16 @@ Scenario::Scenario(const ClusterOptions& options)
                      .profile = options_.profile,
                      .expect = founder ? options_.founders : 1,
                      .join = !founder,
-                     .shard_count = options_.shard_count},
+                     .shard_count = options_.shard_count,
+                     .lease = options_.lease,
+                     .shards = options_.shards,
+                     .mutations = options_.mutations},
                     std::move(seeds));
   }
+}
+
+Scenario::~Scenario() {
+  if (probes::armed == &sites_) probes::armed = nullptr;
 }
 
 void Scenario::start_all() {
@@ -81,19 +96,9 @@ bool Scenario::found(Duration deadline) {
   return await_agreement(deadline) && await_serving(until - world_.now());
 }
 
-JobHooks Scenario::job_hooks() {
-  JobHooks hooks;
-  hooks.acknowledged = [this](const TaskId& task) { monitor_.outcomes().acknowledged(task); };
-  hooks.shown = [this](JobId job, const TaskStatus& status) {
-    monitor_.outcomes().shown(world_.now(), job, status);
-  };
-  hooks.trouble = [this](std::string text) { monitor_.add_violation(std::move(text)); };
-  return hooks;
-}
-
 JobClient& Scenario::submit(JobPlan plan) {
   if (!submit_hooks_.finished) {
-    submit_hooks_ = job_hooks();
+    submit_hooks_ = monitor_.job_hooks();
     submit_hooks_.finished = [] {};
   }
   Random& random = world_.random();
@@ -109,7 +114,7 @@ JobClient& Scenario::submit(JobPlan plan) {
 
 Workload& Scenario::add_workload(const WorkloadOptions& options) {
   const std::uint64_t seed = world_.random().next();
-  workloads_.push_back(std::make_unique<Workload>(world_, options, job_hooks(), seed));
+  workloads_.push_back(std::make_unique<Workload>(world_, options, monitor_.job_hooks(), seed));
   workloads_.back()->begin();
   return *workloads_.back();
 }
@@ -131,8 +136,22 @@ Faults& Scenario::add_faults(const FaultOptions& options) {
   return *faults_.back();
 }
 
+void Scenario::arm_sites(std::uint32_t percent) {
+  sites_.arm_some(percent);
+  probes::armed = &sites_;
+}
+
+// Live 4, live 5. What hands change while nobody looks (rank 0 takes its own back) gets a moment.
+void Scenario::await_copies() {
+  const TimePoint until = std::max(monitor_.quiet_since() + kCopiesMax, world_.now()) + kCopiesMore;
+  if (world_.run_until([this] { return !monitor_.unhealed(); }, until - world_.now(), 500ms))
+    return;
+  monitor_.add_violation("after healing: " + monitor_.unhealed().value_or("now it is whole"));
+}
+
 void Scenario::settle(Duration deadline) {
   const TimePoint until = world_.now() + deadline;
+  sites_.disarm();
   for (const auto& faults : faults_) faults->heal();
   world_.network().heal();
   for (NodeIndex index = 0; index < world_.node_count(); ++index) {
@@ -140,8 +159,8 @@ void Scenario::settle(Duration deadline) {
     if (!world_.up(index)) world_.start(index);
   }
   monitor_.set_faults(false);
-  if (!await_agreement(until - world_.now())) {
-    monitor_.add_violation("views do not agree after healing: " +
+  if (!await_agreement(std::min(until - world_.now(), kAgreementMax))) {
+    monitor_.add_violation("views do not agree after healing (live 2): " +
                            monitor_.disagreement().value_or("now they do") + describe());
     return;
   }
@@ -162,6 +181,7 @@ void Scenario::settle(Duration deadline) {
   const bool ended = world_.run_until([this] { return monitor_.all_ended() && whole(); },
                                       until - world_.now(), 500ms);
   monitor_.check_held(ended || world_.now() >= until);
+  await_copies();
 }
 
 std::string Scenario::describe() const {
@@ -196,32 +216,52 @@ std::optional<wire::MemberState> Scenario::state_seen_by(NodeIndex viewer, NodeI
   return std::nullopt;
 }
 
-Result<RunReport> run(const RunOptions& options) {
-  const auto faults = parse_faults(options.faults);
+Result<RunPlan> plan_of(const RunOptions& options) {
+  auto faults = parse_faults(options.faults);
   if (!faults) return std::unexpected(faults.error());
   if (options.nodes == 0) {
     return fail(ErrorCode::bad_input, "a cluster needs at least one node: give --nodes 1 or more");
   }
-  Scenario scenario(
-      {.nodes = options.nodes, .seed = options.seed, .monitor = {.log_shown = options.log_shown}});
-  RunReport report;
-  if (scenario.found(5min)) {
-    WorkloadOptions load{.tasks = options.tasks};
+  RunPlan plan;
+  if (options.drawn) {
+    plan = draw_plan(options.seed, *faults);
+  } else {
+    plan = {.cluster = {.nodes = options.nodes, .seed = options.seed},
+            .load = {.tasks = options.tasks},
+            .faults = *faults,
+            .duration = options.duration};
     if (faults->any()) {
       // Small jobs with pauses, so that there is work all through the fault phase.
-      load.array_max = 60;
-      const std::uint32_t rounds = options.tasks / (20 * load.jobs_at_once) + 1;
-      load.pause_max = 2 * options.duration / rounds;
+      plan.load.array_max = 60;
+      const std::uint32_t rounds = options.tasks / (20 * plan.load.jobs_at_once) + 1;
+      plan.load.pause_max = 2 * options.duration / rounds;
     }
-    const Workload& workload = scenario.add_workload(load);
-    if (faults->any()) {
-      const Faults& happened = scenario.add_faults(*faults);
-      scenario.world().run_for(options.duration);
+  }
+  plan.cluster.monitor.log_shown = options.log_shown;
+  plan.cluster.monitor.trace = options.trace_checked;
+  return plan;
+}
+
+Result<RunReport> run(const RunOptions& options) {
+  const auto plan = plan_of(options);
+  if (!plan) return std::unexpected(plan.error());
+  return run(*plan);
+}
+
+RunReport run(const RunPlan& plan) {
+  Scenario scenario(plan.cluster);
+  RunReport report;
+  if (scenario.found(5min)) {
+    const Workload& workload = scenario.add_workload(plan.load);
+    if (plan.faults.any()) {
+      const Faults& happened = scenario.add_faults(plan.faults);
+      if (plan.sites_percent > 0) scenario.arm_sites(plan.sites_percent);
+      scenario.world().run_for(plan.duration);
       report.faults = happened.kinds();
     } else {
-      scenario.await_workload(options.duration);
+      scenario.await_workload(plan.duration);
     }
-    scenario.settle(10min + 50ms * options.tasks);
+    scenario.settle(10min + 50ms * plan.load.tasks);
     report.jobs = workload.jobs();
     report.client_retries = workload.retries();
   } else {
@@ -240,6 +280,10 @@ Result<RunReport> run(const RunOptions& options) {
   report.virtual_time = scenario.world().now().time_since_epoch();
   report.trace_hash = scenario.world().trace().hash();
   report.events = scenario.world().trace().events();
+  report.marks = scenario.monitor().marks();
+  for (std::size_t site = 0; site < probes::kSiteCount; ++site) {
+    report.sites.at(site) = scenario.sites().fired(static_cast<probes::Site>(site));
+  }
   return report;
 }
 

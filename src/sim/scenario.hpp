@@ -2,6 +2,7 @@
 // short hand-made scenarios of the tests, and for the random runs of `shoal sim`.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -25,6 +26,9 @@ struct ClusterOptions {
   std::uint32_t cpu_millis = 4000;
   std::uint64_t memory_bytes = 4ULL << 30;
   node::Profile profile = node::Profile::lan;
+  Duration lease = std::chrono::seconds(5);
+  shard::ShardsConfig shards;
+  node::Mutations mutations;
   WorldOptions world;  // Its seed is the one above.
   MonitorOptions monitor;
 };
@@ -33,6 +37,9 @@ class Scenario {
  public:
   // Nodes are added, not started.
   explicit Scenario(const ClusterOptions& options);
+  ~Scenario();
+  Scenario(const Scenario&) = delete;
+  Scenario& operator=(const Scenario&) = delete;
 
   Simulator& world() { return world_; }
   Monitor& monitor() { return monitor_; }
@@ -51,10 +58,13 @@ class Scenario {
   JobClient& submit(JobPlan plan);
   bool await_workload(Duration deadline);  // And the jobs by hand.
   Faults& add_faults(const FaultOptions& options);
+  // Sites in nodes fail from now on until settle(): each with this probability.
+  void arm_sites(std::uint32_t percent);
 
-  // The end of a run: heals, waits for agreement, owners and the workload, and checks that every
-  // acknowledged task has its outcome. What does not come true before the deadline is a violation.
+  // The end of a run: heals, waits for agreement, owners, the workload and all copies, and checks
+  // that every acknowledged task has its outcome. What does not come true in time is a violation.
   void settle(Duration deadline = std::chrono::minutes(10));
+  const probes::Sites& sites() const { return sites_; }
 
   bool good() const { return monitor_.violations().empty(); }
   // The first violations, and the seed. Empty when good.
@@ -68,8 +78,8 @@ class Scenario {
 
  private:
   bool whole();
-  JobHooks job_hooks();
   Duration pace() const;  // How often to look at all nodes: a look costs nodes squared.
+  void await_copies();
 
   ClusterOptions options_;
   Simulator world_;
@@ -78,6 +88,7 @@ class Scenario {
   JobHooks submit_hooks_;
   std::vector<std::unique_ptr<JobClient>> submitted_;
   std::vector<std::unique_ptr<Faults>> faults_;
+  probes::Sites sites_;
 };
 
 // One random run, and what happened in it.
@@ -87,7 +98,19 @@ struct RunOptions {
   std::uint64_t seed = 1;
   std::string faults = "none";
   Duration duration = std::chrono::seconds(60);  // Of the fault phase, at least.
+  // Sizes, settings, load and duration are drawn from the seed (sim/sweep.hpp).
+  bool drawn = false;
+  bool trace_checked = true;  // See MonitorOptions::trace.
   log::Level log_shown = log::Level::off;
+};
+
+// What a run is made of.
+struct RunPlan {
+  ClusterOptions cluster;
+  WorkloadOptions load;
+  FaultOptions faults;
+  Duration duration{};
+  std::uint32_t sites_percent = 0;
 };
 
 struct RunReport {
@@ -104,9 +127,13 @@ struct RunReport {
   Duration virtual_time{};
   std::uint64_t trace_hash = 0;
   std::uint64_t events = 0;
+  probes::Marks marks;
+  std::array<std::uint64_t, probes::kSiteCount> sites{};  // How often each failed.
 };
 
 // The error is a bad option.
+Result<RunPlan> plan_of(const RunOptions& options);
 Result<RunReport> run(const RunOptions& options);
+RunReport run(const RunPlan& plan);
 
 }  // namespace shoal::sim

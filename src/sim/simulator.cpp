@@ -62,6 +62,9 @@ NodeIndex Simulator::add_node(node::NodeConfig config, std::vector<NodeIndex> se
                                                .capacity = capacity,
                                                .disk = Disk(options_.disk),
                                                .processes = Processes(options_.processes)}));
+  hosts_.back()->disk.set_tap([this, index](std::span<const wire::Write> writes) {
+    if (taps_.durable) taps_.durable(index, writes);
+  });
   return index;
 }
 
@@ -77,6 +80,7 @@ void Simulator::start(NodeIndex index) {
   starting.disk.restore(*starting.node);
   starting.node->start(now_at(starting));
   carry_out(index);
+  if (taps_.started) taps_.started(index);
   begin_recovery(index);
   if (starting.seeds.empty()) return;
   std::vector<Address> seeds;
@@ -90,6 +94,7 @@ void Simulator::go_down(NodeIndex index) {
   Host& ending = host(index);
   ending.disk.crash(random_);
   ending.node.reset();
+  if (taps_.down) taps_.down(index);
   ending.inbox.clear();
   ending.drain_due = false;
   ending.wake_wanted = ending.wake_scheduled = kNever;

@@ -24,6 +24,7 @@
 #include "node/node.hpp"
 #include "sim/event_queue.hpp"
 #include "sim/node_clock.hpp"
+#include "sim/taps.hpp"
 #include "sim/trace.hpp"
 #include "sim/world.hpp"
 
@@ -78,6 +79,7 @@ class Simulator {
 
   // --- Time
   TimePoint now() const { return now_; }
+  const NodeClock& clock(NodeIndex index) const { return host(index).clock; }
   WallTime wall() const;
   void at(TimePoint when, std::function<void()> action);
   void after(Duration delay, std::function<void()> action) { at(now_ + delay, std::move(action)); }
@@ -90,6 +92,7 @@ class Simulator {
 
   // --- Looking on
   void set_hooks(WorldHooks hooks) { hooks_ = std::move(hooks); }
+  void set_taps(Taps taps) { taps_ = std::move(taps); }
   // Messages for which it returns true vanish: a mutation, for the checkers' own tests.
   void set_filter(std::function<bool(NodeIndex from, const node::Envelope&)> drops);
   // What the node and its host are at, and whom it sees: one line for people.
@@ -228,6 +231,7 @@ class Simulator {
   std::uint64_t messages_sent_ = 0;
   std::map<ShardId, std::map<wire::Ballot, bool>> prepared_;
   WorldHooks hooks_;
+  Taps taps_;
   std::function<bool(NodeIndex, const node::Envelope&)> drops_;
   Trace trace_;
   WorldFigures figures_;

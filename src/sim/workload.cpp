@@ -14,6 +14,8 @@ Workload::Workload(Simulator& world, const WorkloadOptions& options, JobHooks ho
                    std::uint64_t seed)
     : world_(world), options_(options), hooks_(std::move(hooks)), random_(seed) {
   SHOAL_ASSERT(options_.noops || options_.sleeps || options_.processes);
+  rival_hooks_ = hooks_;
+  rival_hooks_.finished = [this] { ++finished_; };
   hooks_.finished = [this] {
     ++finished_;
     begin_next();
@@ -26,12 +28,41 @@ void Workload::begin() {
   }
 }
 
-void Workload::begin_next() {
-  if (planned_ >= options_.tasks) return;
-  const std::uint64_t seed = random_.next();
-  jobs_.push_back(std::make_unique<JobClient>(world_, hooks_, plan_next(), seed));
+void Workload::begin_client(const JobHooks& hooks, JobPlan plan) {
+  jobs_.push_back(std::make_unique<JobClient>(world_, hooks, std::move(plan), random_.next()));
   JobClient* job = jobs_.back().get();
   world_.after(random_.below(options_.pause_max), [job] { job->begin(); });
+}
+
+void Workload::begin_next() {
+  if (planned_ >= options_.tasks) return;
+  JobPlan plan = plan_next();
+  if (plan.contested) {
+    JobPlan rival = plan;
+    rival.nonce = {random_.next(), random_.next()};
+    rival.spec.kind = TaskKind::process;
+    rival.spec.argv = {"true"};
+    begin_client(rival_hooks_, std::move(rival));
+  }
+  begin_client(hooks_, std::move(plan));
+}
+
+void Workload::plan_process(TaskSpec& spec) {
+  if (random_.chance(options_.failing_percent, 100)) {
+    spec.argv = {random_.chance(1, 2) ? "false" : "missing"};
+  } else if (random_.chance(options_.timeout_percent, 100)) {
+    spec.argv = {"sleep", format("{}ms", 1 + random_.below(2000))};
+    spec.timeout = std::chrono::milliseconds(1 + random_.below(1000));
+  } else if (random_.chance(1, 10)) {
+    spec.argv = {"flaky", "2"};
+    spec.retries = 3;
+    return;
+  } else if (random_.chance(1, 3)) {
+    spec.argv = {"sleep", format("{}ms", 10 + random_.below(1500))};
+  } else {
+    spec.argv = {"true"};
+  }
+  spec.at_most_once = random_.chance(options_.at_most_once_percent, 100);
 }
 
 TaskSpec Workload::next_spec() {
@@ -52,17 +83,31 @@ TaskSpec Workload::next_spec() {
     spec.memory_bytes = 0;
   } else if (spec.kind == TaskKind::sleep) {
     spec.sleep = std::chrono::milliseconds(1 + random_.below(200));
-  } else if (random_.chance(options_.failing_percent, 100)) {
-    spec.argv = {random_.chance(1, 2) ? "false" : "missing"};
-  } else if (random_.chance(1, 10)) {
-    spec.argv = {"flaky", "2"};
-    spec.retries = 3;
-  } else if (random_.chance(1, 3)) {
-    spec.argv = {"sleep", format("{}ms", 10 + random_.below(1500))};
   } else {
-    spec.argv = {"true"};
+    plan_process(spec);
   }
   return spec;
+}
+
+// How the client behaves beside handing in its job.
+void Workload::plan_client(JobPlan& plan) {
+  if (random_.chance(options_.cancel_percent, 100)) {
+    plan.cancel_after = 1ms + random_.below(Duration(3s));
+  } else if (!plan.single && random_.chance(options_.cancel_one_percent, 100)) {
+    plan.cancel_after = 1ms + random_.below(Duration(3s));
+    plan.cancel_index = static_cast<std::uint32_t>(random_.below(plan.count));
+  }
+  if (random_.chance(options_.asking_percent, 100)) {
+    plan.questions_every = 50ms + random_.below(Duration(1s));
+  }
+  if (random_.chance(options_.slow_percent, 100)) {
+    plan.pause_max = 50ms + random_.below(Duration(2s));
+  }
+  if (random_.chance(options_.dying_percent, 100)) {
+    plan.dies_after = 1ms + random_.below(Duration(1s));
+  }
+  plan.contested = random_.chance(options_.contested_percent, 100);
+  plan.with_output = random_.chance(1, 10);
 }
 
 JobPlan Workload::plan_next() {
@@ -76,9 +121,7 @@ JobPlan Workload::plan_next() {
   const std::uint32_t left = options_.tasks - planned_;
   const auto wanted = static_cast<std::uint32_t>(2 + random_.below(options_.array_max));
   plan.count = plan.single ? 1 : std::min({wanted, options_.array_max, left});
-  if (random_.chance(options_.cancel_percent, 100)) {
-    plan.cancel_after = 1ms + random_.below(Duration(3s));
-  }
+  plan_client(plan);
   planned_ += plan.count;
   return plan;
 }

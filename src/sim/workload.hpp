@@ -19,6 +19,13 @@ struct WorkloadOptions {
   std::uint32_t single_percent = 30;
   std::uint32_t failing_percent = 8;  // Jobs whose command fails, with retries.
   std::uint32_t cancel_percent = 3;
+  std::uint32_t cancel_one_percent = 2;    // One element of an array.
+  std::uint32_t timeout_percent = 3;       // Processes that may not run as long as they want.
+  std::uint32_t at_most_once_percent = 0;  // Processes.
+  std::uint32_t asking_percent = 25;       // Clients that ask questions all the time.
+  std::uint32_t slow_percent = 3;          // Clients that pause before each request.
+  std::uint32_t dying_percent = 3;         // Clients that die, and another one resumes the job.
+  std::uint32_t contested_percent = 1;     // Job ids that two clients mint at once.
   std::uint32_t cpu_millis_max = 1000;
   std::uint64_t memory_bytes_max = 256ULL << 20;
   bool noops = true;  // Else every task is a process.
@@ -42,12 +49,16 @@ class Workload {
 
  private:
   void begin_next();
+  void begin_client(const JobHooks& hooks, JobPlan plan);
   JobPlan plan_next();
+  void plan_client(JobPlan& plan);
   TaskSpec next_spec();
+  void plan_process(TaskSpec& spec);
 
   Simulator& world_;
   WorkloadOptions options_;
   JobHooks hooks_;
+  JobHooks rival_hooks_;
   Random random_;
   std::vector<std::unique_ptr<JobClient>> jobs_;
   std::size_t finished_ = 0;

@@ -134,6 +134,7 @@ TEST_CASE("checkers: more than a node has is a violation") {
     node.inspection.memory_bytes = 10;
     node.inspection.memory_bytes_started = 11;
   }
+  SUBCASE("a queue beyond its bound") { node.inspection.bounds = {{"members", 11, 10}}; }
   SUBCASE("as its processes show") { checker.running(kStart, "n", {1001, 0}, {1000, 0}); }
   checker.observe(kStart, node);
   CHECK(violations.count() == 1);
