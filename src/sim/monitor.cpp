@@ -58,6 +58,7 @@ void Monitor::started(NodeIndex at, const AttemptId& attempt, const TaskSpec& sp
   const Processes& processes = world_.processes(at);
   capacity_.running(now, world_.config(at).name, {processes.cpu_millis(), processes.memory_bytes()},
                     world_.capacity(at));
+  close_transfers();
   leases_.started(now, world_.id(at), attempt);
   once_.started(now, attempt, spec);
   submissions_.started(now, attempt, spec);

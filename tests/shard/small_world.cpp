@@ -114,6 +114,7 @@ void World::take(std::size_t node) {
   }
   for (Outgoing& out : output.messages) {
     look_at(out);
+    check_promise(n.disk, out);
     if (out.to == node_id(node)) fail("a message to itself that waits for no disk");
     net.push_back({node, node_index(out.to), std::move(out.message)});
   }

@@ -26,6 +26,10 @@ struct Cluster : Scenario {
     if (options.founders == 3 && options.nodes == 5) {
       for (const NodeIndex keeper : kKeepers) world().config_at_next_start(keeper).cpu_millis = 100;
     }
+    // Homes stay where they were founded.
+    for (NodeIndex node = 0; node < options.nodes; ++node) {
+      world().config_at_next_start(node).move_delay = 10h;
+    }
     REQUIRE(found());
     monitor().set_faults(true);
   }
@@ -244,7 +248,7 @@ TEST_CASE("attempts: what ended while its node was away is recorded when it is b
 
 TEST_CASE("attempts: a node stays stopped, its tasks run elsewhere once the long lease is over") {
   Cluster five(keepers_and_workers());
-  five.begin(4, "100s");
+  five.begin(4, "60s");
   five.world().run_for(1s);
   const NodeIndex stopped = five.busy();
   const std::size_t had = five.running(stopped).size();
