@@ -84,21 +84,21 @@ void JobOwner::not_found(const Request& request, JobId job) {
                      format("no job {} so far; check the id with `shoal ps`", to_string(job)));
 }
 
-// O4: a deposed owner must not say that something is absent which its successor has created.
-void JobOwner::answer(const Request& request, const Absence& absence, bool confirmed) {
+// O4: an owner that was deposed and does not know it may be older than the job.
+void JobOwner::answer(const Request& request, const Absent& absent, bool confirmed) {
   if (!confirmed) {
-    questions_.push_back({request, absence});
+    questions_.push_back({request, absent});
     return;
   }
-  const bool here = absence.task
-                        ? store_.proposed(request.shard, {absence.job, *absence.task}).has_value()
-                        : store_.proposed_job(request.shard, absence.job).has_value();
+  const bool came = absent.index
+                        ? store_.proposed(request.shard, {absent.job, *absent.index}).has_value()
+                        : store_.proposed_job(request.shard, absent.job).has_value();
   const wire::RecordKey key =
-      absence.task ? element_key({absence.job, *absence.task}) : job_key(absence.job);
-  if (!here && damaged(request, key)) return;
-  if (!here) return not_found(request, absence.job);
+      absent.index ? element_key({absent.job, *absent.index}) : job_key(absent.job);
+  if (!came && damaged(request, key)) return;
+  if (!came) return not_found(request, absent.job);
   operations_.refuse(request.gateway, request.id, ErrorCode::unavailable,
-                     "the job came while it was looked for; ask again");
+                     "the job came into being this moment; ask again");
 }
 
 // C5: too many copies of the record are bad for anything to be said or written about it.
@@ -206,7 +206,7 @@ void JobOwner::handle(Now now, const Request& request, wire::CreateTasks& create
     return;
   }
   if (job == nullptr && task::shard_of(create.job, context_.shard_count) == request.shard) {
-    return answer(request, Absence{create.job, {}}, false);
+    return answer(request, Absent{create.job, {}}, false);
   }
   if (!may_create(request, create.job, now, create.spec)) return;
   const std::uint64_t operation = operations_.open(request.gateway, request.id, request.shard);
@@ -276,7 +276,7 @@ bool JobOwner::expiring(const Request& request, JobId job, Now now) {
 
 void JobOwner::handle(Now now, const Request& request, const wire::CloseJob& close) {
   auto job = store_.proposed_job(request.shard, close.job);
-  if (!job) return answer(request, Absence{close.job, {}}, false);
+  if (!job) return answer(request, Absent{close.job, {}}, false);
   if (expiring(request, close.job, now)) return;
   if (job->nonce != close.nonce) {
     operations_.refuse(request.gateway, request.id, ErrorCode::conflict,
@@ -298,7 +298,7 @@ void JobOwner::handle(Now now, const Request& request, const wire::CloseJob& clo
 
 void JobOwner::handle(Now now, const Request& request, const wire::CancelJob& cancel) {
   auto job = store_.proposed_job(request.shard, cancel.job);
-  if (!job) return answer(request, Absence{cancel.job, {}}, false);
+  if (!job) return answer(request, Absent{cancel.job, {}}, false);
   if (expiring(request, cancel.job, now)) return;
   if (job->state == JobState::finished &&
       store_.committed_job(request.shard, cancel.job).job.state == JobState::finished) {
@@ -321,7 +321,7 @@ void JobOwner::handle(Now now, const Request& request, const wire::CancelJob& ca
 
 void JobOwner::handle(Now now, const Request& request, const wire::CancelTasks& cancel) {
   if (cancel.index && !store_.proposed(request.shard, {cancel.job, *cancel.index})) {
-    return answer(request, Absence{cancel.job, cancel.index}, false);
+    return answer(request, Absent{cancel.job, cancel.index}, false);
   }
   if (expiring(request, cancel.job, now)) return;
   const std::uint64_t operation = operations_.open(request.gateway, request.id, request.shard);

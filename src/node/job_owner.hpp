@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -60,18 +61,19 @@ class JobOwner {
   void handle(Now now, const Request& request, const wire::WatchShard& watch);
   void handle(Now now, const Request& request, const wire::GetTail& get);
 
-  // A question whose answer decides something, waiting for its Confirm round.
-  struct Absence {  // That this is not here, which a change needs.
+  // A question whose answer decides something, waiting for its Confirm round. "It is not here" is
+  // such an answer, whatever was asked.
+  struct Absent {
     JobId job;
-    std::optional<std::uint32_t> task;
+    std::optional<std::uint32_t> index;
   };
   struct Question {
     Request request;
-    std::variant<wire::GetJob, wire::GetTasks, Absence> body;
+    std::variant<wire::GetJob, wire::GetTasks, Absent> body;
   };
+  void answer(const Request& request, const Absent& absent, bool confirmed);
   void answer(const Request& request, const wire::GetJob& get, bool confirmed);
   void answer(const Request& request, const wire::GetTasks& get, bool confirmed);
-  void answer(const Request& request, const Absence& absence, bool confirmed);
   void ask_confirmation(Now now);
   void await_description(Now now, ShardId shard, JobId id, ShardJob& job, std::uint64_t operation);
   bool damaged(const Request& request, const wire::RecordKey& key);

@@ -164,7 +164,7 @@ void Runner::pump(Now now, bool own_ready) {
 }
 
 void Runner::pull(Now now) {
-  while (pulls_.open_count() < scheduling::kPullsOpenMax) {
+  while (pulls_.may_open()) {
     const scheduling::Resources ask = room();
     if (!takes_more() || (ask.cpu_millis == 0 && capacity_.cpu_millis > 0)) break;
     const auto victim = pulls_.choose(now.steady, context_.membership->peers(), context_.random);
@@ -204,9 +204,9 @@ void Runner::on_grant(Now now, NodeId from, const wire::Grant& grant) {
                        });
     if (known) continue;
     // A transfer nobody waits for any more; or own work has taken the room meanwhile.
-    const bool wanted =
-        pull && item.spec < grant.specs.size() && takes_more() &&
-        scheduling::fits(scheduling::need_of(grant.specs[item.spec]), capacity_ - unstarted_);
+    const bool wanted = pull && item.spec < grant.specs.size() && takes_more() &&
+                        scheduling::fits(scheduling::need_of(grant.specs[item.spec]),
+                                         capacity_ - unstarted_ - reserved_);
     if (!wanted) {
       if (!pull) probes::mark(probes::Mark::grant_unknown);
       reports_.given_back(now, {item.attempt, item.shard, false}, from, false);
@@ -420,6 +420,7 @@ void Runner::repeat_pulls(Now now) {
       renewals_.owe(now, late.pull.victim);  // What it granted is not on its way any more.
       continue;
     }
+    if (!takes_work()) continue;
     context_.send(late.pull.victim,
                   wire::Pull{.transfer = late.transfer,
                              .sent = now.steady,

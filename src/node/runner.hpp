@@ -95,6 +95,7 @@ class Runner {
   std::size_t held_count() const { return held_.size(); }
   // Absent when the attempt is neither started nor held. For the simulator's checkers.
   std::optional<TimePoint> lease_end(const AttemptId& attempt) const;
+  std::vector<std::uint64_t> open_transfers() const { return pulls_.open_transfers(); }
   void check_invariants() const;
 
  private:

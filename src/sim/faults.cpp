@@ -107,8 +107,9 @@ void Faults::heal_node(NodeIndex index) {
   world_.slow_down(index, 1);
   world_.resume(index);
   world_.unpause(index);
-  if (leaving_.contains(index)) return;             // It goes when it is ready to.
-  if (world_.stopping(index)) world_.crash(index);  // Its operator has no patience.
+  if (leaving_.contains(index)) return;  // It goes when it is ready to.
+  // Its operator has no patience, and has it look through all its records once.
+  if (world_.stopping(index) || !world_.disk(index).image().damaged.empty()) world_.crash(index);
   if (!world_.up(index)) restart(index);
   core_.push_back(index);
 }
@@ -203,6 +204,14 @@ void Faults::expect_leave(NodeIndex index) {
     if (world_.up(index)) return expect_leave(index);
     world_.abandon(index);
   });
+}
+
+std::size_t Faults::staying_count() const {
+  std::size_t count = 0;
+  for (NodeIndex index = 0; index < world_.node_count(); ++index) {
+    count += world_.abandoned(index) || leaving(index) ? 0 : 1;
+  }
+  return count;
 }
 
 void Faults::trouble(std::vector<Link> links, const Trouble& trouble, Duration length) {

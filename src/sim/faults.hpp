@@ -64,6 +64,8 @@ class Faults {
   std::vector<NodeIndex> some_nodes(std::size_t count);  // Distinct, in random order.
   std::optional<NodeIndex> join_another();               // Absent: enough have joined. Not started.
   void expect_leave(NodeIndex index);  // It was told to: it is not missed when it goes.
+  bool leaving(NodeIndex index) const { return leaving_.contains(index); }
+  std::size_t staying_count() const;  // Nodes that are not abandoned, and not leaving.
   probes::Sites& sites() { return sites_; }
 
  private:

@@ -78,7 +78,7 @@ bool command(Faults& faults, NodeId node, wire::NodeCommandBody body) {
 bool leave(Faults& faults, Duration) {
   Simulator& world = faults.world();
   const auto index = faults.any_running();
-  if (!index || faults.some_nodes(world.node_count()).size() < 4) return false;
+  if (!index || faults.leaving(*index) || faults.staying_count() < 4) return false;
   if (!FaultAtlas(world).may_lose(*index)) return false;
   if (!command(faults, world.id(*index), wire::LeaveCluster{})) return false;
   faults.expect_leave(*index);
@@ -98,7 +98,7 @@ bool grow_and_shrink(Faults& faults, Duration length) {
 bool forget(Faults& faults, Duration) {
   Simulator& world = faults.world();
   const auto index = faults.any_running();
-  if (!index || faults.some_nodes(world.node_count()).size() < 4) return false;
+  if (!index || faults.staying_count() < 4) return false;
   if (!FaultAtlas(world).may_lose(*index)) return false;
   const NodeId id = world.id(*index);
   world.crash_host(*index);

@@ -58,6 +58,7 @@ void Monitor::started(NodeIndex at, const AttemptId& attempt, const TaskSpec& sp
   const Processes& processes = world_.processes(at);
   capacity_.running(now, world_.config(at).name, {processes.cpu_millis(), processes.memory_bytes()},
                     world_.capacity(at));
+  close_transfers();
   leases_.started(now, world_.id(at), attempt);
   once_.started(now, attempt, spec);
   submissions_.started(now, attempt, spec);
@@ -204,11 +205,12 @@ bool Monitor::all_ended() {
 }
 
 std::optional<std::string> Monitor::unhealed() const {
-  if (auto unfinished = unfinished_change(shards_)) return unfinished;
-  return missing_copy(records_, shards_, [this](NodeId home) {
-    const auto index = index_of(home);
-    return index && world_.id(*index) == home && !world_.abandoned(*index);
-  });
+  const auto counts = [this](NodeId node) {
+    const auto index = index_of(node);
+    return index && world_.id(*index) == node && !world_.abandoned(*index);
+  };
+  if (auto unfinished = unfinished_change(shards_, counts)) return unfinished;
+  return missing_copy(records_, shards_, counts);
 }
 
 std::optional<NodeIndex> Monitor::index_of(NodeId node) const {

@@ -49,7 +49,7 @@ void Monitor::sent(NodeIndex from, const node::Envelope& envelope) {
   incarnations_.sent(world_.now(), sender, envelope.message);
   if (envelope.channel == node::Channel::datagram || !of_interest(from)) return;
   sent_by_shards(sender, envelope.to, envelope.message);
-  sent_work(sender, envelope.to, envelope.message);
+  sent_work(envelope.to, envelope.message);
   replies_.sent(world_.now(), sender, envelope.to, envelope.message);
 }
 
@@ -91,18 +91,27 @@ void Monitor::sent_by_shards(NodeId from, NodeId to, const wire::Message& messag
   }
 }
 
-void Monitor::sent_work(NodeId from, NodeId to, const wire::Message& message) {
+void Monitor::sent_work(NodeId to, const wire::Message& message) {
   if (const auto* grant = std::get_if<wire::Grant>(&message)) {
     const auto index = index_of(to);
     if (!index) return;
+    close_transfers();
     for (const wire::GrantItem& item : grant->items) {
       const TimePoint ends = scheduling::lease_end_at_executor(
           grant->pull_sent, std::chrono::milliseconds(item.lease_ms));
       leases_.granted(world_.now(), to, item.attempt, grant->transfer,
                       world_.clock(*index).world(ends));
     }
-  } else if (const auto* renew = std::get_if<wire::Renew>(&message)) {
-    if (renew->complete) leases_.closed(from, renew->open_transfers);
+  }
+}
+
+// What a node says of its transfers to itself as an owner is not seen on the network.
+void Monitor::close_transfers() {
+  for (NodeIndex index = 0; index < world_.node_count(); ++index) {
+    if (!world_.up(index)) continue;
+    node::Node::Inspection look;
+    look.node = &world_.node(index);
+    leases_.closed(world_.id(index), look.open_transfers());
   }
 }
 

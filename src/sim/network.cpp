@@ -44,7 +44,7 @@ Duration Network::latency(NodeIndex from, NodeIndex to) {
     const int doublings = std::min(std::countr_one(random_.next()), kTailDoublingsMax);
     latency += random_.below(trouble.heavy_tail) * (1 << doublings);
   }
-  return latency;
+  return std::min(latency, options_.latency_max);
 }
 
 TimePoint Network::queued(TimePoint now, NodeIndex from, NodeIndex to, std::size_t bytes) {

@@ -34,6 +34,7 @@ struct NetworkOptions {
   std::uint32_t loss_permille = 0;
   Duration reorder_delay = std::chrono::milliseconds(20);
   Duration late_delay = std::chrono::seconds(60);            // Hours, shrunk.
+  Duration latency_max = std::chrono::seconds(3);            // However many troubles meet.
   Duration queue_max = std::chrono::milliseconds(500);       // Of datagrams before a capped link.
   Duration retransmission = std::chrono::milliseconds(200);  // What a loss costs a stream.
   Duration break_after_min = std::chrono::seconds(1);        // Unacknowledged for so long: broken.
