@@ -202,7 +202,7 @@ class Membership {
              Via via);
   bool learn_one(TimePoint now, const Source& from, const wire::MemberRecord& record, Via via);
   void learn_of_self(TimePoint now, const Source& from, const wire::MemberRecord& record);
-  void doubt(TimePoint now, const wire::MemberRecord& record);
+  void doubt(TimePoint now, NodeId teller, const wire::MemberRecord& record);
   void refute(TimePoint now, const wire::MemberRecord& accusation);
   bool acceptable(const wire::MemberRecord& record) const;
   void accuse(TimePoint now, NodeId subject);
@@ -230,6 +230,7 @@ class Membership {
   TimePoint next_gossip_ = kNever;  // kNever while there is no news.
   TimePoint last_gossip_{};
   TimePoint next_push_pull_;
+  std::uint32_t early_push_pulls_ = 4;
   TimePoint next_redial_ = kNever;   // kNever while nobody is gone.
   std::uint32_t told_directly_ = 0;  // Gossip sent out of turn for this input; bounded.
   bool departed_ = false;

@@ -25,6 +25,12 @@ std::chrono::milliseconds back_off(std::uint32_t failures) {
   return std::min(kBackOffMax, kBackOffFirst * (1 << doublings));
 }
 
+// How much longer the task backs off. `not_before` is the wall clock of whoever wrote it: a wrong
+// one puts no task off for longer than any back-off is.
+Duration backing_off(const task::TaskRecord& task, Now now) {
+  return std::clamp(task.not_before - now.wall, std::chrono::milliseconds(0), kBackOffMax);
+}
+
 }  // namespace
 
 bool Claims::claim_at_creation(Now now, TaskId id, const TaskSpec& spec) {
@@ -42,9 +48,8 @@ bool Claims::claim_at_creation(Now now, TaskId id, const TaskSpec& spec) {
 void Claims::on_ready(Now now, ShardId shard, TaskId id, const task::TaskRecord& task) {
   const ShardJob* job = store_.job(shard, id.job);
   if (job == nullptr) return;
-  if (task.not_before > now.wall) {
-    return wait_until(now.steady + (task.not_before - now.wall), shard, id);
-  }
+  const Duration wait = backing_off(task, now);
+  if (wait > Duration::zero()) return wait_until(now.steady + wait, shard, id);
   queue_.push({id, shard}, scheduling::need_of(job->spec), job->spec.priority);
 }
 
@@ -57,8 +62,7 @@ void Claims::on_recovered(Now now, ShardId shard, TaskId id, const task::TaskRec
   if (task.state != TaskState::ready) return;
   const TimePoint over = leases_.ready_at(shard, task);
   if (over <= now.steady) return on_ready(now, shard, id, task);
-  const Duration backing_off = std::max(task.not_before - now.wall, std::chrono::milliseconds(0));
-  wait_until(std::max(over, now.steady + backing_off), shard, id);
+  wait_until(std::max(over, now.steady + backing_off(task, now)), shard, id);
 }
 
 void Claims::enqueue_delayed(Now now) {

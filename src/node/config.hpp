@@ -49,6 +49,10 @@ struct NodeConfig {
   // L grows to a tenth of the attempt's age, at most this; `at_most_once` tasks and those of a node
   // that stops have it from the beginning. How long a stopped node may be away.
   Duration lease_max = std::chrono::seconds(30);
+  // Homes change this long after a member joined or left, and `dead_after` after one died.
+  Duration move_delay = std::chrono::seconds(1);
+  Duration dead_after = std::chrono::minutes(10);
+  std::uint32_t moves_per_second = 50;     // Home changes begun by this node.
   std::uint64_t records_max = 20'000'000;  // New tasks are refused beyond (ErrorCode::overload).
   shard::ShardsConfig shards;              // Times, and switched-off rules for tests.
   Mutations mutations;

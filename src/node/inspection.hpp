@@ -14,6 +14,7 @@ struct HeldTask {  // A committed task record of a shard this node owns.
   TaskState state = TaskState::ready;
   std::uint32_t attempt = 0;
   NodeId node;
+  bool recovered = false;
 };
 
 struct ReadyNeed {  // The smallest need among the ready tasks here that may run now.
@@ -46,7 +47,10 @@ struct Node::Inspection {
   std::vector<HeldTask> tasks() const;  // Costly: decodes every task record of the owned shards.
   // These need `node` alone. By the node's own clock; absent when it does not hold the attempt.
   std::optional<TimePoint> lease_end(const AttemptId& attempt) const;
-  std::vector<std::uint64_t> open_transfers() const;  // Of its pulls.
+  // Pulls that may still bring it attempts. Needs `node` alone.
+  std::vector<std::uint64_t> open_transfers() const;
+  const wire::ShardConfig* config(ShardId shard) const;  // As stored; null: nothing known.
+  std::uint64_t tasks_run() const;
 };
 
 }  // namespace shoal::node

@@ -84,6 +84,23 @@ void JobOwner::not_found(const Request& request, JobId job) {
                      format("no job {} so far; check the id with `shoal ps`", to_string(job)));
 }
 
+// O4: an owner that was deposed and does not know it may be older than the job.
+void JobOwner::answer(const Request& request, const Absent& absent, bool confirmed) {
+  if (!confirmed) {
+    questions_.push_back({request, absent});
+    return;
+  }
+  const bool came = absent.index
+                        ? store_.proposed(request.shard, {absent.job, *absent.index}).has_value()
+                        : store_.proposed_job(request.shard, absent.job).has_value();
+  const wire::RecordKey key =
+      absent.index ? element_key({absent.job, *absent.index}) : job_key(absent.job);
+  if (!came && damaged(request, key)) return;
+  if (!came) return not_found(request, absent.job);
+  operations_.refuse(request.gateway, request.id, ErrorCode::unavailable,
+                     "the job came into being this moment; ask again");
+}
+
 // C5: too many copies of the record are bad for anything to be said or written about it.
 bool JobOwner::damaged(const Request& request, const wire::RecordKey& key) {
   const bool blocked =
@@ -189,8 +206,7 @@ void JobOwner::handle(Now now, const Request& request, wire::CreateTasks& create
     return;
   }
   if (job == nullptr && task::shard_of(create.job, context_.shard_count) == request.shard) {
-    questions_.push_back({request, Missing{.job = create.job, .creating = true}});
-    return;
+    return answer(request, Absent{create.job, {}}, false);
   }
   if (!may_create(request, create.job, now, create.spec)) return;
   const std::uint64_t operation = operations_.open(request.gateway, request.id, request.shard);
@@ -248,9 +264,20 @@ void JobOwner::await_description(Now now, ShardId shard, JobId id, ShardJob& job
   store_.again(now, shard, key, {.change = Change::job, .operation = operation});
 }
 
+// E3: what is past its retention by this owner's clock may still be read, and not be changed.
+bool JobOwner::expiring(const Request& request, JobId job, Now now) {
+  if (!past_retention(job, now)) return false;
+  operations_.refuse(request.gateway, request.id, ErrorCode::expired,
+                     format("job {} is past its retention and about to go; nothing of it can be "
+                            "changed any more",
+                            to_string(job)));
+  return true;
+}
+
 void JobOwner::handle(Now now, const Request& request, const wire::CloseJob& close) {
   auto job = store_.proposed_job(request.shard, close.job);
-  if (!job) return ask_missing(request, close.job);
+  if (!job) return answer(request, Absent{close.job, {}}, false);
+  if (expiring(request, close.job, now)) return;
   if (job->nonce != close.nonce) {
     operations_.refuse(request.gateway, request.id, ErrorCode::conflict,
                        "id taken: another submission has this job id; mint a new one");
@@ -271,7 +298,8 @@ void JobOwner::handle(Now now, const Request& request, const wire::CloseJob& clo
 
 void JobOwner::handle(Now now, const Request& request, const wire::CancelJob& cancel) {
   auto job = store_.proposed_job(request.shard, cancel.job);
-  if (!job) return ask_missing(request, cancel.job);
+  if (!job) return answer(request, Absent{cancel.job, {}}, false);
+  if (expiring(request, cancel.job, now)) return;
   if (job->state == JobState::finished &&
       store_.committed_job(request.shard, cancel.job).job.state == JobState::finished) {
     operations_.refuse(request.gateway, request.id, ErrorCode::conflict,
@@ -293,8 +321,9 @@ void JobOwner::handle(Now now, const Request& request, const wire::CancelJob& ca
 
 void JobOwner::handle(Now now, const Request& request, const wire::CancelTasks& cancel) {
   if (cancel.index && !store_.proposed(request.shard, {cancel.job, *cancel.index})) {
-    return ask_missing(request, cancel.job, cancel.index);
+    return answer(request, Absent{cancel.job, cancel.index}, false);
   }
+  if (expiring(request, cancel.job, now)) return;
   const std::uint64_t operation = operations_.open(request.gateway, request.id, request.shard);
   cancel_here(now, request.shard, cancel.job, cancel.index, operation);
   operations_.seal(operation);
@@ -345,25 +374,6 @@ void JobOwner::cancel_here(Now now, ShardId shard, JobId id, std::optional<std::
   for (const std::uint32_t element : indices) cancel_one({id, element});
 }
 
-void JobOwner::ask_missing(const Request& request, JobId job, std::optional<std::uint32_t> index) {
-  questions_.push_back({request, Missing{.job = job, .index = index}});
-}
-
-void JobOwner::answer(const Request& request, const Missing& missing, bool) {
-  const bool here = missing.index
-                        ? store_.proposed(request.shard, {missing.job, *missing.index}).has_value()
-                        : store_.proposed_job(request.shard, missing.job).has_value();
-  if (here) {
-    operations_.refuse(request.gateway, request.id, ErrorCode::unavailable,
-                       "the job came to this owner just now; ask again");
-  } else if (missing.creating) {
-    operations_.refuse(request.gateway, request.id, ErrorCode::not_found,
-                       "the job itself is not here; create it before its tasks");
-  } else {
-    not_found(request, missing.job);
-  }
-}
-
 void JobOwner::handle(Now, const Request& request, const wire::GetJob& get) {
   answer(request, get, false);
 }
@@ -372,7 +382,7 @@ void JobOwner::answer(const Request& request, const wire::GetJob& get, bool conf
   const auto shown = store_.committed_job(request.shard, get.job);
   const bool over =
       shown.presence == TaskStore::Presence::present && shown.job.state == JobState::finished;
-  if (!confirmed && !over) {
+  if (!confirmed && !over && !get.local) {
     questions_.push_back({request, get});
     return;
   }
@@ -396,7 +406,7 @@ void JobOwner::handle(Now, const Request& request, const wire::GetTasks& get) {
 }
 
 void JobOwner::answer(const Request& request, const wire::GetTasks& get, bool confirmed) {
-  if (!confirmed) {
+  if (!confirmed && !get.local) {
     questions_.push_back({request, get});
     return;
   }
@@ -500,79 +510,6 @@ void JobOwner::on_committed(Now now, ShardId shard, const wire::RecordKey& key,
       watches_.on_job(shard, id.job, tracker_.status(shard, id.job, shown.job));
     }
   }
-}
-
-void JobOwner::recover_task(Now now, ShardId shard, TaskId id, bool settled) {
-  auto held = store_.proposed(shard, id);
-  if (!held) return;
-  ShardJob* job = store_.job(shard, id.job);
-  if (!settled && job != nullptr) ++job->creating;
-  const TaskState from = settled ? held->task.state : kNoState;
-  // A creation that nobody acknowledged may come back after its job was cancelled, and even after
-  // that had finished: then it is what it would have been had it come in time.
-  if (job != nullptr && job->cancelled && !terminal(held->task.state)) {
-    held->task.state = TaskState::cancelled;
-    store_.put(now, shard, id, *held,
-               {.change = Change::cancel, .from = from, .to = TaskState::cancelled});
-    return;
-  }
-  if (!settled) {
-    // The next version carries the value found; its commit says that it may be acted upon (O3).
-    store_.put(now, shard, id, *held, {.change = Change::recover, .to = held->task.state});
-    return;
-  }
-  claims_.on_recovered(now, shard, id, held->task);
-}
-
-void JobOwner::on_owned(Now now, ShardId shard) {
-  if (context_.served.size() < context_.shard_count) context_.served.resize(context_.shard_count);
-  context_.served.at(static_cast<std::size_t>(shard)) = true;
-  struct Found {
-    task::RecordName name;
-    bool settled = false;
-  };
-  std::vector<Found> unfinished;
-  context_.shards->for_each_record(
-      shard, [&](const wire::RecordKey& key, const std::string& value, bool settled) {
-        const task::RecordName name = record_name(key);
-        if (name.kind == task::RecordKind::element) {
-          const auto task = wire::decode_task(value);
-          if (task && (!settled || !terminal(task->state))) unfinished.push_back({name, settled});
-        } else if (name.kind == task::RecordKind::job) {
-          const auto job = wire::decode_job(value);
-          if (settled) store_.index_job(shard, name.job);
-          if (job && (!settled || job->state != JobState::finished)) {
-            unfinished.push_back({name, settled});
-          }
-        }
-      });
-  for (const Found& found : unfinished) store_.job(shard, found.name.job);
-  for (const Found& found : unfinished) {
-    if (found.name.kind == task::RecordKind::element) {
-      recover_task(now, shard, {found.name.job, found.name.index}, found.settled);
-      continue;
-    }
-    const auto job = store_.proposed_job(shard, found.name.job);
-    if (!job) continue;
-    if (job->single) {
-      recover_task(now, shard, {found.name.job, 0}, found.settled);
-    } else if (found.settled) {
-      tracker_.track(now, shard, found.name.job, *job);
-    } else {
-      store_.put_job(now, shard, found.name.job, *job, {.change = Change::job});
-    }
-  }
-}
-
-void JobOwner::on_lost(ShardId shard) {
-  if (static_cast<std::size_t>(shard) < context_.served.size()) {
-    context_.served[static_cast<std::size_t>(shard)] = false;
-  }
-  operations_.drop_shard(shard);
-  claims_.drop_shard(shard);
-  watches_.drop_shard(shard);
-  tracker_.drop_shard(shard);
-  store_.drop_shard(shard);
 }
 
 }  // namespace shoal::node

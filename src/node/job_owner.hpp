@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -35,8 +36,9 @@ class JobOwner {
   // A version proposed with a token was committed.
   void on_committed(Now now, ShardId shard, const wire::RecordKey& key, const Token& token);
 
-  // This node owns the shard from now on: its work is found in the records.
-  void on_owned(Now now, ShardId shard);
+  // This node owns the shard from now on: its work is found in the records. `recovered`: by an
+  // operator's word, from a copy that may lack what was known elsewhere.
+  void on_owned(Now now, ShardId shard, bool recovered);
   void on_lost(ShardId shard);
 
   // The job's owner says that the job is cancelled: end what is here, and what comes later.
@@ -59,20 +61,19 @@ class JobOwner {
   void handle(Now now, const Request& request, const wire::WatchShard& watch);
   void handle(Now now, const Request& request, const wire::GetTail& get);
 
-  // A question whose answer decides something, waiting for its Confirm round.
-  struct Missing {  // "No such job": also that decides something.
+  // A question whose answer decides something, waiting for its Confirm round. "It is not here" is
+  // such an answer, whatever was asked.
+  struct Absent {
     JobId job;
     std::optional<std::uint32_t> index;
-    bool creating = false;
   };
   struct Question {
     Request request;
-    std::variant<wire::GetJob, wire::GetTasks, Missing> body;
+    std::variant<wire::GetJob, wire::GetTasks, Absent> body;
   };
+  void answer(const Request& request, const Absent& absent, bool confirmed);
   void answer(const Request& request, const wire::GetJob& get, bool confirmed);
   void answer(const Request& request, const wire::GetTasks& get, bool confirmed);
-  void answer(const Request& request, const Missing& missing, bool confirmed);
-  void ask_missing(const Request& request, JobId job, std::optional<std::uint32_t> index = {});
   void ask_confirmation(Now now);
   void await_description(Now now, ShardId shard, JobId id, ShardJob& job, std::uint64_t operation);
   bool damaged(const Request& request, const wire::RecordKey& key);
@@ -80,7 +81,9 @@ class JobOwner {
   task::TaskRecord new_task(Now now, ShardId shard, TaskId id, const ShardJob& job,
                             std::string argument);
   void recover_task(Now now, ShardId shard, TaskId id, bool settled);
+  void adopt_task(Now now, ShardId shard, TaskId id);
   void not_found(const Request& request, JobId job);
+  bool expiring(const Request& request, JobId job, Now now);
 
   Context& context_;
   TaskStore& store_;

@@ -118,14 +118,7 @@ void Node::on_disk_low(Now now, bool low) {
 
 void Node::on_stop(Now now, bool end_tasks) {
   parts_->now = now;
-  if (parts_->context.stopping) return;
-  parts_->context.stopping = true;
-  parts_->stop_deadline = now.steady + kStopMax;
-  // What it would win it could not keep.
-  for (std::uint32_t shard = 0; shard < parts_->context.shard_count; ++shard) {
-    parts_->shards.yield(ShardId{shard});
-  }
-  parts_->runner.on_stop(now, end_tasks);
+  parts_->stop(now, end_tasks);
 }
 
 void Node::on_time(Now now) {
@@ -208,6 +201,14 @@ std::vector<std::uint64_t> Node::Inspection::open_transfers() const {
   return node->parts_->runner.open_transfers();
 }
 
+const wire::ShardConfig* Node::Inspection::config(ShardId shard) const {
+  return node->parts_->shards.config(shard);
+}
+
+std::uint64_t Node::Inspection::tasks_run() const {
+  return node->parts_->context.counters.tasks_run;
+}
+
 std::vector<HeldTask> Node::Inspection::tasks() const {
   std::vector<HeldTask> held;
   const Parts& parts = *node->parts_;
@@ -222,7 +223,8 @@ std::vector<HeldTask> Node::Inspection::tasks() const {
       if (array) return;
       const auto shown = parts.store.committed(shard, id);
       if (shown.presence != TaskStore::Presence::present) return;
-      held.push_back({id, shown.task.state, shown.task.attempt, shown.task.node});
+      held.push_back(
+          {id, shown.task.state, shown.task.attempt, shown.task.node, shown.task.recovered});
     });
   }
   return held;

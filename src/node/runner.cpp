@@ -169,7 +169,7 @@ void Runner::pump(Now now, bool own_ready) {
 }
 
 void Runner::pull(Now now) {
-  while (pulls_.open_count() < scheduling::kPullsOpenMax) {
+  while (pulls_.may_open()) {
     const scheduling::Resources ask = wanted();
     if (!takes_more() || (ask.cpu_millis == 0 && capacity_.cpu_millis > 0)) break;
     const auto victim = pulls_.choose(now.steady, context_.membership->peers(), context_.random);
@@ -425,6 +425,7 @@ void Runner::repeat_pulls(Now now) {
       renewals_.owe(now, late.pull.victim);  // What it granted is not on its way any more.
       continue;
     }
+    if (!takes_work()) continue;
     context_.send(late.pull.victim,
                   wire::Pull{.transfer = late.transfer,
                              .sent = now.steady,

@@ -80,12 +80,14 @@ class Takeovers {
   void wait_for_rank(Now now, ShardId shard);
   void fire(Now now, ShardId shard);
   void take_back(Now now);
+  void ask_of_leftover(ShardId shard);
   void on_answer(Now now, NodeId from, const wire::OwnershipItem& item);
 
   Context& context_;
   TimePoint started_{};
   TimePoint next_scan_ = kNever;
   TimePoint next_take_back_ = kNever;
+  TimePoint next_leftovers_{};
   std::map<ShardId, Watched> watched_;
   std::set<std::pair<TimePoint, ShardId>> due_;  // Of those that are asked or waiting.
   std::map<NodeId, std::vector<ShardId>> questions_;

@@ -10,6 +10,8 @@ namespace shoal::node {
 namespace {
 
 constexpr std::size_t kTaskFixedBytes = 250;
+// Then the page is answered without the tasks of that shard.
+constexpr Duration kRunPatience = std::chrono::seconds(5);
 
 std::size_t task_bytes(const TaskStatus& task) {
   return kTaskFixedBytes + task.argument.size() + (task.result ? task.result->message.size() : 0);
@@ -23,7 +25,7 @@ void TaskPager::open(Now now, ClientRef client, const wire::ShowTasks& ask) {
   page.ask.limit = std::clamp(ask.limit, 1U, kPageTasksMax);
   page.next = ask.from;
   page.calls[0] = calls_.ask(
-      now, task::shard_of(ask.job, context_.shard_count), wire::GetJob{ask.job},
+      now, task::shard_of(ask.job, context_.shard_count), wire::GetJob{ask.job, ask.local},
       now.steady + kClientPatience,
       [this, client](Now then, NodeId, wire::OwnerReplyBody& body) { on_job(then, client, body); });
 }
@@ -85,11 +87,14 @@ void TaskPager::ask_window(Now now, ClientRef client, Page& page) {
 
 void TaskPager::ask_run(Now now, ClientRef client, Page& page, std::uint32_t from,
                         std::uint32_t end) {
-  const wire::GetTasks get{
-      .job = page.ask.job, .from = from, .limit = end - from, .states = page.ask.states};
+  const wire::GetTasks get{.job = page.ask.job,
+                           .from = from,
+                           .limit = end - from,
+                           .states = page.ask.states,
+                           .local = page.ask.local};
   page.calls[from] =
       calls_.ask(now, task::shard_of(TaskId{get.job, from}, context_.shard_count), get,
-                 now.steady + kClientPatience,
+                 now.steady + kRunPatience,
                  [this, client, from, end](Now then, NodeId, wire::OwnerReplyBody& body) {
                    on_run(then, client, from, end, body);
                  });
@@ -100,7 +105,14 @@ void TaskPager::on_run(Now now, ClientRef client, std::uint32_t from, std::uint3
   Page& page = pages_.at(client);
   page.calls.erase(from);
   auto* reply = std::get_if<wire::TasksReply>(&body);
-  if (reply == nullptr) return fail(client, body);
+  const auto* error = std::get_if<Error>(&body);
+  const bool silent = error != nullptr && error->code == ErrorCode::unavailable;
+  if (reply == nullptr && !silent) return fail(client, body);
+  wire::TasksReply nothing;
+  if (silent) {
+    page.missing.insert(task::shard_of(TaskId{page.ask.job, from}, context_.shard_count));
+    reply = &nothing;
+  }
   std::uint32_t last = from;
   bool any = false;
   for (TaskStatus& task : reply->tasks) {
@@ -112,13 +124,14 @@ void TaskPager::on_run(Now now, ClientRef client, std::uint32_t from, std::uint3
   // An owner cuts its answer short when the tasks are large.
   if (reply->more && any && last + 1 < end) ask_run(now, client, page, last + 1, end);
   if (!page.calls.empty()) return;
-  if (page.tasks.empty()) return ask_window(now, client, page);
+  if (page.tasks.empty() && page.missing.empty()) return ask_window(now, client, page);
   answer(client, page);
 }
 
 void TaskPager::answer(ClientRef client, Page& page) {
   std::ranges::sort(page.tasks, {}, &TaskStatus::index);
-  wire::TasksReply reply{.more = page.next < page.count};
+  wire::TasksReply reply{.more = page.next < page.count,
+                         .missing = {page.missing.begin(), page.missing.end()}};
   std::size_t bytes = 0;
   for (TaskStatus& task : page.tasks) {
     bytes += task_bytes(task);

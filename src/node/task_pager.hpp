@@ -3,11 +3,12 @@
 // A page is a window of indices, asked for by runs of 32, one request each; what they hold is
 // merged in index order. Windows without a task in a wanted state are passed over, so that a page
 // is empty only at the job's end. Pages are bounded in bytes: `more` says that the client goes on
-// behind the last index.
+// behind the last index. A shard that nobody answers for makes the page partial, and is named.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "node/context.hpp"
@@ -35,6 +36,7 @@ class TaskPager {
     std::uint32_t count = 0;                       // Of the job.
     std::map<std::uint32_t, std::uint64_t> calls;  // By first index asked for.
     std::vector<TaskStatus> tasks;
+    std::set<ShardId> missing;
   };
 
   void on_job(Now now, ClientRef client, wire::OwnerReplyBody& body);

@@ -163,7 +163,7 @@ void Monitor::await_slow_syncs() {
 std::vector<Observation> Monitor::observe() const {
   std::vector<Observation> nodes;
   for (NodeIndex index = 0; index < world_.node_count(); ++index) {
-    if (!world_.up(index) || world_.paused(index)) continue;
+    if (!world_.up(index) || world_.paused(index) || world_.abandoned(index)) continue;
     node::Node& node = world_.node(index);
     nodes.push_back({.index = index,
                      .id = world_.id(index),
@@ -225,8 +225,12 @@ bool Monitor::all_ended() {
 }
 
 std::optional<std::string> Monitor::unhealed() const {
-  if (auto unfinished = unfinished_change(shards_)) return unfinished;
-  return missing_copy(records_, shards_);
+  const auto counts = [this](NodeId node) {
+    const auto index = index_of(node);
+    return index && world_.id(*index) == node && !world_.abandoned(*index);
+  };
+  if (auto unfinished = unfinished_change(shards_, counts)) return unfinished;
+  return missing_copy(records_, shards_, counts);
 }
 
 std::optional<NodeIndex> Monitor::index_of(NodeId node) const {

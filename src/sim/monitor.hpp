@@ -87,7 +87,7 @@ class Monitor {
 
   void sent(NodeIndex from, const node::Envelope& envelope);
   void sent_by_shards(NodeId from, NodeId to, const wire::Message& message);
-  void sent_work(NodeId from, NodeId to, const wire::Message& message);
+  void sent_work(NodeId to, const wire::Message& message);
   void started(NodeIndex at, const AttemptId& attempt, const TaskSpec& spec);
   void durable(NodeIndex at, std::span<const wire::Write> writes);
   void replaced(NodeIndex at);

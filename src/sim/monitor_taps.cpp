@@ -48,7 +48,7 @@ void Monitor::sent(NodeIndex from, const node::Envelope& envelope) {
   incarnations_.sent(world_.now(), sender, envelope.message);
   if (envelope.channel == node::Channel::datagram || !of_interest(from)) return;
   sent_by_shards(sender, envelope.to, envelope.message);
-  sent_work(sender, envelope.to, envelope.message);
+  sent_work(envelope.to, envelope.message);
   replies_.sent(world_.now(), sender, envelope.to, envelope.message);
 }
 
@@ -90,7 +90,7 @@ void Monitor::sent_by_shards(NodeId from, NodeId to, const wire::Message& messag
   }
 }
 
-void Monitor::sent_work(NodeId from, NodeId to, const wire::Message& message) {
+void Monitor::sent_work(NodeId to, const wire::Message& message) {
   if (const auto* grant = std::get_if<wire::Grant>(&message)) {
     const auto index = index_of(to);
     if (!index) return;

@@ -47,6 +47,7 @@ Scenario::Scenario(const ClusterOptions& options)
                      .join = !founder,
                      .shard_count = options_.shard_count,
                      .lease = options_.lease,
+                     .dead_after = options_.dead_after,
                      .shards = options_.shards,
                      .mutations = options_.mutations},
                     std::move(seeds));
@@ -75,6 +76,7 @@ void Scenario::start_all() {
 bool Scenario::whole() {
   std::vector<std::uint32_t> owners(options_.shard_count, 0);
   for (NodeIndex index = 0; index < world_.node_count(); ++index) {
+    if (world_.abandoned(index)) continue;
     if (!world_.up(index) || !world_.node(index).serving()) return false;
     for (const ShardId shard : world_.node(index).inspect().owned) {
       ++owners[static_cast<std::size_t>(shard)];
@@ -156,9 +158,11 @@ void Scenario::settle(Duration deadline) {
   const TimePoint until = world_.now() + deadline;
   sites_.disarm();
   for (const auto& faults : faults_) faults->heal();
-  world_.network().heal();
+  if (faults_.empty()) world_.network().heal();
   for (NodeIndex index = 0; index < world_.node_count(); ++index) {
+    if (world_.abandoned(index)) continue;
     world_.resume(index);
+    world_.unpause(index);
     if (!world_.up(index)) world_.start(index);
   }
   monitor_.set_faults(false);

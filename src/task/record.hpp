@@ -24,9 +24,9 @@ struct TaskRecord {
   // Of a claimed task: the pull that it answers, as its node numbers them: (boot epoch, counter).
   // Counter 0: the node owned the shard itself.
   std::uint64_t transfer = 0;
-  bool recovered = false;      // Its shard was recovered by an operator: history may be missing.
-  WallTime not_before;         // A retry's back-off; zero when it may run at once.
-  std::string argument;        // The element's own input, for the template's placeholders.
+  bool recovered = false;  // Its shard was recovered by an operator: history may be missing.
+  WallTime not_before;     // A retry's back-off; zero when it may run at once.
+  std::string argument;    // The element's own input, for the template's placeholders.
   std::optional<AttemptResult> result;  // Of the latest ended attempt.
   bool operator==(const TaskRecord&) const = default;
 };
