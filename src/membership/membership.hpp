@@ -202,7 +202,7 @@ class Membership {
              Via via);
   bool learn_one(TimePoint now, const Source& from, const wire::MemberRecord& record, Via via);
   void learn_of_self(TimePoint now, const Source& from, const wire::MemberRecord& record);
-  void doubt(TimePoint now, const wire::MemberRecord& record);
+  void doubt(TimePoint now, NodeId teller, const wire::MemberRecord& record);
   void refute(TimePoint now, const wire::MemberRecord& accusation);
   bool acceptable(const wire::MemberRecord& record) const;
   void accuse(TimePoint now, NodeId subject);

@@ -66,7 +66,7 @@ bool Membership::learn_one(TimePoint now, const Source& from, const wire::Member
   const Member* known = table_.find(record.node);
   const bool hearsay = record.state == MemberState::dead && record.accuser != record.node;
   if (via == Via::table && hearsay && known != nullptr && !known->gone() && newer(record, *known)) {
-    doubt(now, record);
+    doubt(now, from.node, record);
     return false;
   }
   if (apply(now, record)) {
@@ -119,12 +119,20 @@ void Membership::refute(TimePoint now, const wire::MemberRecord& accusation) {
 }
 
 // A death found in bulk: suspicion that is not spread, and a word to the subject, which refutes if
-// it can. At the deadline this node asks for itself.
-void Membership::doubt(TimePoint now, const wire::MemberRecord& record) {
+// it can. At the deadline this node asks for itself: all that is told in bulk is one accuser, and
+// its own word the second. It may have been the first before it forgot, or still be the only one.
+void Membership::doubt(TimePoint now, NodeId teller, const wire::MemberRecord& record) {
   wire::MemberRecord suspicion = record;
   suspicion.state = MemberState::suspect;
   suspicion.gone_seconds = 0;
-  if (apply(now, suspicion, true)) news_.drop(record.node);
+  if (record.accuser == self_) suspicion.accuser = teller;
+  if (apply(now, suspicion, true)) {
+    news_.drop(record.node);
+  } else if (const auto known = suspicions_.find(record.node); known != suspicions_.end() &&
+                                                               known->second.accuser_count() == 1 &&
+                                                               known->second.accuser(0) == self_) {
+    confirm(now, record.node, suspicion.accuser);
+  }
   const Member* member = table_.find(record.node);
   tell_directly(now, record.node, record.node, member->info.address);
 }

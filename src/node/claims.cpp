@@ -25,6 +25,12 @@ std::chrono::milliseconds back_off(std::uint32_t failures) {
   return std::min(kBackOffMax, kBackOffFirst * (1 << doublings));
 }
 
+// How much longer the task backs off. `not_before` is the wall clock of whoever wrote it: a wrong
+// one puts no task off for longer than any back-off is.
+Duration backing_off(const task::TaskRecord& task, Now now) {
+  return std::clamp(task.not_before - now.wall, std::chrono::milliseconds(0), kBackOffMax);
+}
+
 }  // namespace
 
 bool Claims::claim_at_creation(Now now, TaskId id, const TaskSpec& spec) {
@@ -42,9 +48,8 @@ bool Claims::claim_at_creation(Now now, TaskId id, const TaskSpec& spec) {
 void Claims::on_ready(Now now, ShardId shard, TaskId id, const task::TaskRecord& task) {
   const ShardJob* job = store_.job(shard, id.job);
   if (job == nullptr) return;
-  if (task.not_before > now.wall) {
-    return wait_until(now.steady + (task.not_before - now.wall), shard, id);
-  }
+  const Duration wait = backing_off(task, now);
+  if (wait > Duration::zero()) return wait_until(now.steady + wait, shard, id);
   queue_.push({id, shard}, scheduling::need_of(job->spec), job->spec.priority);
 }
 
@@ -57,8 +62,7 @@ void Claims::on_recovered(Now now, ShardId shard, TaskId id, const task::TaskRec
   if (task.state != TaskState::ready) return;
   const TimePoint over = leases_.ready_at(shard, task);
   if (over <= now.steady) return on_ready(now, shard, id, task);
-  const Duration backing_off = std::max(task.not_before - now.wall, std::chrono::milliseconds(0));
-  wait_until(std::max(over, now.steady + backing_off), shard, id);
+  wait_until(std::max(over, now.steady + backing_off(task, now)), shard, id);
 }
 
 void Claims::enqueue_delayed(Now now) {
@@ -123,18 +127,17 @@ void Claims::hint(Now now) {
   next_hint_ = now.steady + kHintInterval;
   std::vector<NodeId> hungry;
   std::vector<NodeId> roomy;
-  std::vector<NodeId> others;
+  std::vector<NodeId> all;
   for (const auto& [node, member] : context_.membership->members()) {
     if (node == context_.self() || member.state != wire::MemberState::alive) continue;
     const auto asked = hungry_.find(node);
     const scheduling::Resources room{member.load.cpu_millis_free, member.load.memory_bytes_free};
+    all.push_back(node);
     if (asked != hungry_.end() && now.steady - asked->second.at < kHungryMemory &&
         queue_.any_fits(asked->second.room)) {
       hungry.push_back(node);
     } else if (member.load_at != TimePoint{} && queue_.any_fits(room)) {
       roomy.push_back(node);
-    } else {
-      others.push_back(node);
     }
   }
   std::vector<NodeId> chosen;
@@ -147,10 +150,14 @@ void Claims::hint(Now now) {
   };
   choose(hungry, kHintsAtOnce - 1);
   choose(roomy, kHintsAtOnce - 1);
-  // And any one beside the promising ones: loads are stale, and a lone idle node must be found.
-  std::ranges::copy(hungry, std::back_inserter(others));
-  std::ranges::copy(roomy, std::back_inserter(others));
-  choose(others, chosen.size() + 1);
+  // And one in turn beside the promising ones: loads are stale, and a lone idle node must be found.
+  auto turn = std::ranges::upper_bound(all, hint_turn_);
+  for (std::size_t looked = 0; looked < all.size(); ++looked, ++turn) {
+    if (turn == all.end()) turn = all.begin();
+    if (std::ranges::find(chosen, *turn) != chosen.end()) continue;
+    chosen.push_back(hint_turn_ = *turn);
+    break;
+  }
   const wire::Hint hint{static_cast<std::uint32_t>(std::min<std::size_t>(queue_.size(), ~0U))};
   for (const NodeId node : chosen) {
     hungry_.erase(node);

@@ -142,6 +142,7 @@ class Claims {
   std::map<NodeId, Hungry> hungry_;  // Nodes that asked for more than there was.
   TimePoint next_sweep_;
   TimePoint next_hint_;
+  NodeId hint_turn_;  // Who was hinted last because it was its turn.
 };
 
 }  // namespace shoal::node

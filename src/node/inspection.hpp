@@ -45,8 +45,10 @@ struct Node::Inspection {
   const Node* node = nullptr;
 
   std::vector<HeldTask> tasks() const;  // Costly: decodes every task record of the owned shards.
-  // By the node's own clock; absent when it does not hold the attempt. Needs `node` alone.
+  // These need `node` alone. By the node's own clock; absent when it does not hold the attempt.
   std::optional<TimePoint> lease_end(const AttemptId& attempt) const;
+  // Pulls that may still bring it attempts. Needs `node` alone.
+  std::vector<std::uint64_t> open_transfers() const;
   const wire::ShardConfig* config(ShardId shard) const;  // As stored; null: nothing known.
   std::uint64_t tasks_run() const;
 };

@@ -84,6 +84,23 @@ void JobOwner::not_found(const Request& request, JobId job) {
                      format("no job {} so far; check the id with `shoal ps`", to_string(job)));
 }
 
+// O4: an owner that was deposed and does not know it may be older than the job.
+void JobOwner::answer(const Request& request, const Absent& absent, bool confirmed) {
+  if (!confirmed) {
+    questions_.push_back({request, absent});
+    return;
+  }
+  const bool came = absent.index
+                        ? store_.proposed(request.shard, {absent.job, *absent.index}).has_value()
+                        : store_.proposed_job(request.shard, absent.job).has_value();
+  const wire::RecordKey key =
+      absent.index ? element_key({absent.job, *absent.index}) : job_key(absent.job);
+  if (!came && damaged(request, key)) return;
+  if (!came) return not_found(request, absent.job);
+  operations_.refuse(request.gateway, request.id, ErrorCode::unavailable,
+                     "the job came into being this moment; ask again");
+}
+
 // C5: too many copies of the record are bad for anything to be said or written about it.
 bool JobOwner::damaged(const Request& request, const wire::RecordKey& key) {
   const bool blocked =
@@ -189,9 +206,7 @@ void JobOwner::handle(Now now, const Request& request, wire::CreateTasks& create
     return;
   }
   if (job == nullptr && task::shard_of(create.job, context_.shard_count) == request.shard) {
-    operations_.refuse(request.gateway, request.id, ErrorCode::not_found,
-                       "the job itself is not here; create it before its tasks");
-    return;
+    return answer(request, Absent{create.job, {}}, false);
   }
   if (!may_create(request, create.job, now, create.spec)) return;
   const std::uint64_t operation = operations_.open(request.gateway, request.id, request.shard);
@@ -261,7 +276,7 @@ bool JobOwner::expiring(const Request& request, JobId job, Now now) {
 
 void JobOwner::handle(Now now, const Request& request, const wire::CloseJob& close) {
   auto job = store_.proposed_job(request.shard, close.job);
-  if (!job) return not_found(request, close.job);
+  if (!job) return answer(request, Absent{close.job, {}}, false);
   if (expiring(request, close.job, now)) return;
   if (job->nonce != close.nonce) {
     operations_.refuse(request.gateway, request.id, ErrorCode::conflict,
@@ -283,7 +298,7 @@ void JobOwner::handle(Now now, const Request& request, const wire::CloseJob& clo
 
 void JobOwner::handle(Now now, const Request& request, const wire::CancelJob& cancel) {
   auto job = store_.proposed_job(request.shard, cancel.job);
-  if (!job) return not_found(request, cancel.job);
+  if (!job) return answer(request, Absent{cancel.job, {}}, false);
   if (expiring(request, cancel.job, now)) return;
   if (job->state == JobState::finished &&
       store_.committed_job(request.shard, cancel.job).job.state == JobState::finished) {
@@ -306,7 +321,7 @@ void JobOwner::handle(Now now, const Request& request, const wire::CancelJob& ca
 
 void JobOwner::handle(Now now, const Request& request, const wire::CancelTasks& cancel) {
   if (cancel.index && !store_.proposed(request.shard, {cancel.job, *cancel.index})) {
-    return not_found(request, cancel.job);
+    return answer(request, Absent{cancel.job, cancel.index}, false);
   }
   if (expiring(request, cancel.job, now)) return;
   const std::uint64_t operation = operations_.open(request.gateway, request.id, request.shard);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -60,11 +61,17 @@ class JobOwner {
   void handle(Now now, const Request& request, const wire::WatchShard& watch);
   void handle(Now now, const Request& request, const wire::GetTail& get);
 
-  // A question whose answer decides something, waiting for its Confirm round.
+  // A question whose answer decides something, waiting for its Confirm round. "It is not here" is
+  // such an answer, whatever was asked.
+  struct Absent {
+    JobId job;
+    std::optional<std::uint32_t> index;
+  };
   struct Question {
     Request request;
-    std::variant<wire::GetJob, wire::GetTasks> body;
+    std::variant<wire::GetJob, wire::GetTasks, Absent> body;
   };
+  void answer(const Request& request, const Absent& absent, bool confirmed);
   void answer(const Request& request, const wire::GetJob& get, bool confirmed);
   void answer(const Request& request, const wire::GetTasks& get, bool confirmed);
   void ask_confirmation(Now now);

@@ -16,11 +16,21 @@ constexpr std::uint32_t kAttemptsPassedOver = 1000;
 }  // namespace
 
 void JobOwner::recover_task(Now now, ShardId shard, TaskId id, bool settled) {
-  const auto held = store_.proposed(shard, id);
+  auto held = store_.proposed(shard, id);
   if (!held) return;
+  ShardJob* job = store_.job(shard, id.job);
+  if (!settled && job != nullptr) ++job->creating;
+  const TaskState from = settled ? held->task.state : kNoState;
+  // A creation that nobody acknowledged may come back after its job was cancelled, and even after
+  // that had finished: then it is what it would have been had it come in time.
+  if (job != nullptr && job->cancelled && !terminal(held->task.state)) {
+    held->task.state = TaskState::cancelled;
+    store_.put(now, shard, id, *held,
+               {.change = Change::cancel, .from = from, .to = TaskState::cancelled});
+    return;
+  }
   if (!settled) {
     // The next version carries the value found; its commit says that it may be acted upon (O3).
-    if (ShardJob* job = store_.job(shard, id.job)) ++job->creating;
     store_.put(now, shard, id, *held, {.change = Change::recover, .to = held->task.state});
     return;
   }

@@ -174,8 +174,7 @@ void Leases::on_renew(Now now, NodeId from, const wire::Renew& renew) {
     claim->second.heard = true;
     const Duration most = context_.config.lease_max;
     if (!renew.longest || claim->second.lease >= most) continue;
-    ++pending.writes;
-    grow(now, claim->second, most, operation);
+    if (grow(now, claim->second, most, operation)) ++pending.writes;
   }
   if (pending.writes > 0) {
     waiting_[operation] = std::move(pending);
@@ -228,17 +227,19 @@ void Leases::on_confirmed(Now now, const shard::ConfirmDone& done) {
   context_.send(pending.from, std::move(pending.answer));
 }
 
-void Leases::grow(Now now, Claim& claim, Duration lease, std::uint64_t operation) {
+// False when this length is proposed already. REQUIRES: the task is claimed for this attempt.
+bool Leases::grow(Now now, Claim& claim, Duration lease, std::uint64_t operation) {
   const TaskId id = claim.attempt.task;
   auto held = store_.proposed(claim.shard, id);
-  if (!held) return;
+  if (!held || held->task.lease_ms >= in_millis(lease)) return false;
   claim.growing = true;
-  held->task.lease_ms = std::max(held->task.lease_ms, in_millis(lease));
+  held->task.lease_ms = in_millis(lease);
   store_.put(now, claim.shard, id, *held,
              {.change = Change::lease,
               .from = TaskState::claimed,
               .to = TaskState::claimed,
               .operation = operation});
+  return true;
 }
 
 void Leases::on_grown(Now now, ShardId shard, TaskId id, std::uint64_t operation) {

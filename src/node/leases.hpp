@@ -98,7 +98,7 @@ class Leases {
   bool closed(const Claim& claim, NodeId from, const wire::Renew& renew) const;
   void release_absent(Now now, NodeId from, const wire::Renew& renew);
   void confirm(Now now, Pending pending);
-  void grow(Now now, Claim& claim, Duration lease, std::uint64_t operation);
+  bool grow(Now now, Claim& claim, Duration lease, std::uint64_t operation);
   void lapse(Now now);
   void call_again(Now now);
 

@@ -197,6 +197,10 @@ std::optional<TimePoint> Node::Inspection::lease_end(const AttemptId& attempt) c
   return node->parts_->runner.lease_end(attempt);
 }
 
+std::vector<std::uint64_t> Node::Inspection::open_transfers() const {
+  return node->parts_->runner.open_transfers();
+}
+
 const wire::ShardConfig* Node::Inspection::config(ShardId shard) const {
   return node->parts_->shards.config(shard);
 }

@@ -280,6 +280,8 @@ void Node::Parts::stop(Now at, bool end_tasks) {
   if (context.stopping) return;
   context.stopping = true;
   stop_deadline = at.steady + kStopMax;
+  // What it would win it could not keep.
+  for (std::uint32_t shard = 0; shard < context.shard_count; ++shard) shards.yield(ShardId{shard});
   runner.on_stop(at, end_tasks);
 }
 

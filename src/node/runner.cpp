@@ -142,6 +142,10 @@ void Runner::end(Now now, const AttemptId& attempt, Running& running, EndReason 
   context_.output.kills.push_back({attempt, reason, grace});
 }
 
+scheduling::Resources Runner::wanted() const {
+  return own_ready_ ? free() - pulls_.asked() : room();
+}
+
 void Runner::pump(Now now, bool own_ready) {
   const std::size_t waiting = held_.size();
   for (std::size_t looked = 0; looked < waiting && !held_.empty(); ++looked) {
@@ -159,13 +163,14 @@ void Runner::pump(Now now, bool own_ready) {
     unstarted_ -= held.need;
     start(now, std::move(held));
   }
-  wants_work_ = !own_ready && takes_work() && context_.shard_count != 0;
+  own_ready_ = own_ready;
+  wants_work_ = takes_work() && context_.shard_count != 0;
   if (wants_work_ && now.steady >= next_pull_ && now.steady >= pulls_.wake_at()) pull(now);
 }
 
 void Runner::pull(Now now) {
-  while (pulls_.open_count() < scheduling::kPullsOpenMax) {
-    const scheduling::Resources ask = room();
+  while (pulls_.may_open()) {
+    const scheduling::Resources ask = wanted();
     if (!takes_more() || (ask.cpu_millis == 0 && capacity_.cpu_millis > 0)) break;
     const auto victim = pulls_.choose(now.steady, context_.membership->peers(), context_.random);
     if (!victim) break;
@@ -204,9 +209,9 @@ void Runner::on_grant(Now now, NodeId from, const wire::Grant& grant) {
                        });
     if (known) continue;
     // A transfer nobody waits for any more; or own work has taken the room meanwhile.
-    const bool wanted =
-        pull && item.spec < grant.specs.size() && takes_more() &&
-        scheduling::fits(scheduling::need_of(grant.specs[item.spec]), capacity_ - unstarted_);
+    const bool wanted = pull && item.spec < grant.specs.size() && takes_more() &&
+                        scheduling::fits(scheduling::need_of(grant.specs[item.spec]),
+                                         capacity_ - unstarted_ - reserved_);
     if (!wanted) {
       if (!pull) probes::mark(probes::Mark::grant_unknown);
       reports_.given_back(now, {item.attempt, item.shard, false}, from, false);
@@ -420,6 +425,7 @@ void Runner::repeat_pulls(Now now) {
       renewals_.owe(now, late.pull.victim);  // What it granted is not on its way any more.
       continue;
     }
+    if (!takes_work()) continue;
     context_.send(late.pull.victim,
                   wire::Pull{.transfer = late.transfer,
                              .sent = now.steady,
@@ -450,7 +456,7 @@ TimePoint Runner::wake_at() const {
   if (holds) at = std::min(at, next_check_);
   if (holds || !reports_.empty() || renewals_.owes()) at = std::min(at, renewals_.wake_at());
   at = std::min(at, reports_.wake_at());
-  if (wants_work_ && room().cpu_millis > 0 && context_.membership->alive_count() > 1) {
+  if (wants_work_ && wanted().cpu_millis > 0 && context_.membership->alive_count() > 1) {
     at = std::min(at, std::max(next_pull_, pulls_.wake_at()));
   }
   return at;

@@ -82,7 +82,8 @@ class Runner {
 
   void on_time(Now now);
   // Starts what fits, and asks for work when there is room. `own_ready`: this node's own queue has
-  // some.
+  // work for it, though none that fits just now: then others are asked only for what can start at
+  // once.
   void pump(Now now, bool own_ready);
   void flush() { reports_.flush(); }  // Gathered outcomes leave.
   TimePoint wake_at() const;
@@ -95,6 +96,7 @@ class Runner {
   std::size_t held_count() const { return held_.size(); }
   // Absent when the attempt is neither started nor held. For the simulator's checkers.
   std::optional<TimePoint> lease_end(const AttemptId& attempt) const;
+  std::vector<std::uint64_t> open_transfers() const { return pulls_.open_transfers(); }
   void check_invariants() const;
 
  private:
@@ -131,6 +133,7 @@ class Runner {
   void drop_held(Now now, Held held);
   void return_unstarted(Now now);
   void pull(Now now);
+  scheduling::Resources wanted() const;  // From other nodes, beyond what is asked for already.
   void repeat_pulls(Now now);
   void wake_sleepers(Now now);
   NodeId owner_of(ShardId shard, NodeId fallback) const;
@@ -150,7 +153,8 @@ class Runner {
   std::uint64_t last_transfer_ = 0;
   TimePoint next_pull_;
   TimePoint next_check_;
-  bool wants_work_ = false;           // Nothing ready at home: others are asked.
+  bool wants_work_ = false;  // Others may be asked.
+  bool own_ready_ = false;
   bool recovered_ = false;            // What former processes of this node left running is known.
   TimePoint stopped_ = kNever;        // When the stop began that leaves tasks running.
   TimePoint longest_until_ = kNever;  // Then it does not wait for longer leases any more.

@@ -23,7 +23,7 @@ bool PullPolicy::may_ask(TimePoint now, NodeId peer) const {
 
 std::optional<NodeId> PullPolicy::choose(TimePoint now, std::span<const NodeId> peers,
                                          Random& random) const {
-  if (open_.size() >= kPullsOpenMax) return std::nullopt;
+  if (!may_open()) return std::nullopt;
   std::optional<NodeId> best;
   std::uint32_t most = 0;
   for (const auto& [peer, ready] : hints_) {
@@ -70,6 +70,7 @@ std::vector<PullPolicy::Overdue> PullPolicy::overdue(TimePoint now) {
   std::vector<Overdue> late;
   for (auto entry = open_.begin(); entry != open_.end();) {
     auto& [transfer, pull] = *entry;
+    pull.stale = pull.stale || pull.sent + kPullFresh <= now;
     if (pull.sent + kPullTimeout * pull.tries > now) {
       ++entry;
       continue;
@@ -97,14 +98,15 @@ void PullPolicy::forget(NodeId peer) {
 
 Resources PullPolicy::asked() const {
   Resources sum;
-  for (const auto& [transfer, pull] : open_) sum += pull.asked;
+  for (const auto& [transfer, pull] : open_) {
+    if (!pull.stale) sum += pull.asked;
+  }
   return sum;
 }
 
-std::uint32_t PullPolicy::count_asked() const {
-  std::uint32_t sum = 0;
-  for (const auto& [transfer, pull] : open_) sum += pull.count_max;
-  return sum;
+bool PullPolicy::may_open() const {
+  const auto fresh = std::ranges::count_if(open_, [](const auto& e) { return !e.second.stale; });
+  return static_cast<std::size_t>(fresh) < kPullsOpenMax && open_.size() < kPullsStaleMax;
 }
 
 std::vector<std::uint64_t> PullPolicy::open_transfers() const {
@@ -115,14 +117,15 @@ std::vector<std::uint64_t> PullPolicy::open_transfers() const {
 }
 
 TimePoint PullPolicy::wake_at() const {
-  if (open_.size() >= kPullsOpenMax) return kNever;
+  if (!may_open()) return kNever;
   return hints_.empty() ? random_pause_.until : TimePoint{};
 }
 
 TimePoint PullPolicy::next_overdue() const {
   TimePoint soonest = kNever;
   for (const auto& [transfer, pull] : open_) {
-    soonest = std::min(soonest, pull.sent + kPullTimeout * pull.tries);
+    const Duration next = pull.stale ? kPullTimeout * pull.tries : kPullFresh;
+    soonest = std::min(soonest, pull.sent + next);
   }
   return soonest;
 }

@@ -3,7 +3,9 @@
 //
 // A peer that had nothing is not asked again for 100 ms x 2^k, at most 2 s, unless it sends a hint.
 // At most kPullsOpenMax pulls are under way at once, one to a peer, so that the sum of what is
-// asked for never passes what the node has room for.
+// asked for does not pass what the node has room for. A pull that is not answered within kPullFresh
+// does not count any more: a dead peer must not keep an idle node from asking others. Should it be
+// granted something after all, what there is no room for is handed back.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +24,9 @@ namespace shoal::scheduling {
 inline constexpr Duration kEmptyPause = std::chrono::milliseconds(100);
 inline constexpr Duration kEmptyPauseMax = std::chrono::seconds(2);
 inline constexpr Duration kPullTimeout = std::chrono::seconds(1);
+inline constexpr Duration kPullFresh = std::chrono::milliseconds(300);
 inline constexpr std::size_t kPullsOpenMax = 2;
+inline constexpr std::size_t kPullsStaleMax = 16;
 inline constexpr std::uint32_t kPullTries = 3;
 
 class PullPolicy {
@@ -34,6 +38,7 @@ class PullPolicy {
     std::uint32_t count_max = 0;
     std::uint32_t tries = 1;
     bool hinted = false;
+    bool stale = false;  // Not answered within kPullFresh.
   };
 
   // This peer says that it holds ready work.
@@ -49,7 +54,8 @@ class PullPolicy {
   std::optional<OpenPull> close(TimePoint now, std::uint64_t transfer, std::size_t items,
                                 std::uint32_t ready);
   // Pulls unanswered for kPullTimeout: their transfer is to be asked for again, alike, or, after
-  // kPullTries, given up (`give_up`): its items, if they come after all, are handed back.
+  // kPullTries, given up (`give_up`): its items, if they come after all, are handed back. Also
+  // finds out which are stale.
   struct Overdue {
     std::uint64_t transfer = 0;
     OpenPull pull;
@@ -58,9 +64,8 @@ class PullPolicy {
   std::vector<Overdue> overdue(TimePoint now);
   void forget(NodeId peer);  // Dead or left.
 
-  Resources asked() const;  // By all open pulls together.
-  std::uint32_t count_asked() const;
-  std::size_t open_count() const { return open_.size(); }
+  Resources asked() const;  // By all fresh pulls together.
+  bool may_open() const;    // One more pull.
   std::vector<std::uint64_t> open_transfers() const;
   TimePoint wake_at() const;  // When a peer may be asked again.
   TimePoint next_overdue() const;

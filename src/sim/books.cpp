@@ -139,9 +139,10 @@ const std::vector<ShardBook::Home>& ShardBook::homes(ShardId shard) const {
   return index < shards_.size() ? shards_[index] : kNone;
 }
 
-const wire::ShardConfig* ShardBook::newest(ShardId shard) const {
+const wire::ShardConfig* ShardBook::newest(ShardId shard, const Counts& counts) const {
   const wire::ShardConfig* newest = nullptr;
   for (const Home& home : homes(shard)) {
+    if (counts && !counts(home.disk)) continue;
     if (newest == nullptr || newest->id < home.state.config.id) newest = &home.state.config;
   }
   return newest;

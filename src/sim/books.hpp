@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -100,8 +101,9 @@ class ShardBook {
   // The former state, if there was one.
   std::optional<wire::ShardState> put(ShardId shard, NodeId disk, const wire::ShardState& state);
   const std::vector<Home>& homes(ShardId shard) const;
-  // The newest config that some disk holds; null when none does.
-  const wire::ShardConfig* newest(ShardId shard) const;
+  // The newest config that some disk, of those that count, holds; null when none does.
+  using Counts = std::function<bool(NodeId)>;
+  const wire::ShardConfig* newest(ShardId shard, const Counts& counts = {}) const;
   void forget_disk(NodeId disk);
   std::uint32_t shard_count() const { return static_cast<std::uint32_t>(shards_.size()); }
 

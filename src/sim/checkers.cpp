@@ -70,6 +70,13 @@ void OutcomeChecker::begin_round() {
   for (auto& [task, fate] : tasks_) fate.held_now = fate.ended_now = false;
 }
 
+bool OutcomeChecker::round_complete() const {
+  return std::ranges::all_of(tasks_, [](const auto& entry) {
+    const Fate& fate = entry.second;
+    return fate.ended_now || !(fate.acknowledged || fate.held_now || terminal(fate.outcome));
+  });
+}
+
 void OutcomeChecker::end_round(TimePoint now, bool all_ended) {
   for (const auto& [task, fate] : tasks_) {
     if (!fate.held_now) {

@@ -71,6 +71,8 @@ class OutcomeChecker {
   // REQUIRES: held() was called for all that any node holds, since the last begin_round().
   // `all_ended`: what was acknowledged must have its outcome.
   void begin_round();
+  // Nothing that was acknowledged or shown ended is missing, and all have ended.
+  bool round_complete() const;
   void end_round(TimePoint now, bool all_ended);
 
   std::uint64_t acknowledged_count() const { return acknowledged_; }

@@ -59,9 +59,9 @@ void StallChecker::observe(TimePoint now, std::uint64_t unfinished) {
   since_ = now;
 }
 
-std::optional<std::string> unfinished_change(const ShardBook& shards) {
+std::optional<std::string> unfinished_change(const ShardBook& shards, const Counts& counts) {
   for (std::uint32_t number = 0; number < shards.shard_count(); ++number) {
-    const wire::ShardConfig* config = shards.newest(ShardId{number});
+    const wire::ShardConfig* config = shards.newest(ShardId{number}, counts);
     if (config == nullptr || (config->next.empty() && config->learners.empty())) continue;
     return format("shard {} is {} in ballot {} seq {} (live 4)", number,
                   config->next.empty() ? "with learners" : "joint", to_string(config->id.ballot),
@@ -70,10 +70,11 @@ std::optional<std::string> unfinished_change(const ShardBook& shards) {
   return std::nullopt;
 }
 
-std::optional<std::string> missing_copy(const RecordBook& records, const ShardBook& shards) {
+std::optional<std::string> missing_copy(const RecordBook& records, const ShardBook& shards,
+                                        const Counts& counts) {
   for (std::uint32_t number = 0; number < shards.shard_count(); ++number) {
     const ShardId shard{number};
-    const wire::ShardConfig* config = shards.newest(shard);
+    const wire::ShardConfig* config = shards.newest(shard, counts);
     if (config == nullptr) continue;
     const NodeId owner = highest_promise(shards.homes(shard)).node;
     std::optional<std::string> missing;
@@ -81,6 +82,7 @@ std::optional<std::string> missing_copy(const RecordBook& records, const ShardBo
       const RecordBook::Copy* owned = entry.copy(owner);
       if (missing || owned == nullptr) return;
       for (const NodeId home : config->home) {
+        if (counts && !counts(home)) continue;
         const RecordBook::Copy* copy = entry.copy(home);
         if (copy != nullptr && copy->version == owned->version) continue;
         missing = format("shard {}: {} has not the owner's copy of {} (live 5)", number,

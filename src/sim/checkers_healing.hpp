@@ -78,11 +78,15 @@ class StallChecker {
   TimePoint since_;
 };
 
+// Both look only at disks, and homes, that count.
+using Counts = ShardBook::Counts;
+
 // The first shard whose newest config is not a finished one; absent when there is none.
-std::optional<std::string> unfinished_change(const ShardBook& shards);
+std::optional<std::string> unfinished_change(const ShardBook& shards, const Counts& counts = {});
 
 // The first record that some disk of its shard's home lacks, or holds in another version than its
 // owner's disk; absent when all homes hold all that their owners do.
-std::optional<std::string> missing_copy(const RecordBook& records, const ShardBook& shards);
+std::optional<std::string> missing_copy(const RecordBook& records, const ShardBook& shards,
+                                        const Counts& counts = {});
 
 }  // namespace shoal::sim

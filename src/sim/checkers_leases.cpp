@@ -15,7 +15,9 @@ void LeaseChecker::erase_flying(const TaskId& task,
 
 void LeaseChecker::check(TimePoint now, const AttemptId& attempt) {
   const TaskId& task = attempt.task;
-  erase_flying(task, [now](const Flying& flying) { return flying.ends <= now; });
+  erase_flying(task, [&](const Flying& flying) {
+    return flying.ends <= now || !waits_(flying.to, flying.transfer);
+  });
   if (!judged_) return;
   const auto violated = [&](std::uint32_t number, NodeId node, TimePoint ends) {
     violations_.add(now, format("{} attempt {} is granted while the lease of attempt {} on {} has "
@@ -42,8 +44,8 @@ void LeaseChecker::check(TimePoint now, const AttemptId& attempt) {
 
 void LeaseChecker::granted(TimePoint now, NodeId to, const AttemptId& attempt,
                            std::uint64_t transfer, TimePoint ends) {
+  if (ends <= now) return;  // Too late to be a lease: an old grant, sent again.
   check(now, attempt);
-  if (ends <= now) return;
   std::vector<Flying>& flying = flying_[attempt.task];
   // A repeated pull is answered alike.
   const bool again = std::ranges::any_of(flying, [&](const Flying& each) {
@@ -68,19 +70,6 @@ void LeaseChecker::delivered(NodeId to, const wire::Grant& grant) {
     add_holder(item.attempt, to);
   }
 }
-
-void LeaseChecker::closed(NodeId node, std::span<const std::uint64_t> open_transfers) {
-  for (auto at = flying_.begin(); at != flying_.end();) {
-    std::erase_if(at->second, [&](const Flying& flying) {
-      return flying.to == node &&
-             std::ranges::find(open_transfers, flying.transfer) == open_transfers.end();
-    });
-    at = at->second.empty() ? flying_.erase(at) : std::next(at);
-  }
-}
-
-// A transfer of a former life brings nothing to the next one.
-void LeaseChecker::down(NodeId node) { closed(node, {}); }
 
 void LeaseChecker::started(TimePoint now, NodeId at, const AttemptId& attempt) {
   check(now, attempt);

@@ -5,14 +5,13 @@
 //   OnceChecker   I9   at_most_once tasks start at most once
 //
 // A lease is what the executing node takes for one: the looks inside it tell. A grant that is on
-// its way is a lease too, since its node may still take it up.
+// its way is a lease too, while its node waits for it.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
-#include <span>
 #include <vector>
 
 #include "sim/checkers.hpp"
@@ -25,18 +24,20 @@ class LeaseChecker {
   // When the lease of an attempt ends as this node counts it, on the world's clock; absent when it
   // does not hold the attempt.
   using Look = std::function<std::optional<TimePoint>(NodeId, const AttemptId&)>;
+  // Whether the node still waits for this transfer: it starts nothing from others.
+  using Waits = std::function<bool(NodeId, std::uint64_t)>;
 
-  LeaseChecker(Violations& violations, const AttemptChecker& attempts, Look look)
-      : violations_(violations), attempts_(attempts), look_(std::move(look)) {}
+  LeaseChecker(Violations& violations, const AttemptChecker& attempts, Look look, Waits waits)
+      : violations_(violations),
+        attempts_(attempts),
+        look_(std::move(look)),
+        waits_(std::move(waits)) {}
 
   // A Grant left for another node; `ends` as that node will count it at the latest.
   void granted(TimePoint now, NodeId to, const AttemptId& attempt, std::uint64_t transfer,
                TimePoint ends);
   // It arrived: from here on the node itself knows.
   void delivered(NodeId to, const wire::Grant& grant);
-  // The node says which transfers may still bring it attempts.
-  void closed(NodeId node, std::span<const std::uint64_t> open_transfers);
-  void down(NodeId node);
   void started(TimePoint now, NodeId at, const AttemptId& attempt);
   // It was seen there; built-in tasks start without a process.
   void holds(NodeId node, const AttemptId& attempt) { add_holder(attempt, node); }
@@ -61,6 +62,7 @@ class LeaseChecker {
   Violations& violations_;
   const AttemptChecker& attempts_;
   Look look_;
+  Waits waits_;
   std::map<TaskId, std::vector<Holder>> holders_;  // Who may hold an attempt, one entry each.
   std::map<TaskId, std::vector<Flying>> flying_;   // None is empty.
   bool judged_ = true;

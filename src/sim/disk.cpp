@@ -49,7 +49,7 @@ std::optional<Duration> Disk::begin_sync(Random& random) {
   const int steps = std::countr_one(random.next());
   const Duration duration =
       options_.sync_base + options_.sync_tail * steps + random.below(options_.sync_tail);
-  return duration * options_.slow_factor;
+  return duration * options_.slow_factor + options_.stall;
 }
 
 std::vector<Deferred> Disk::end_sync() {
@@ -74,36 +74,57 @@ void Disk::crash(Random& random) {
 
 void Disk::apply(std::vector<wire::Write> writes) {
   if (tap_) tap_(writes);
+  auto& [meta, shards, records, damaged] = durable_;
   for (wire::Write& write : writes) {
     if (auto* shard = std::get_if<wire::PutShard>(&write)) {
-      shards_[shard->shard] = std::move(shard->state);
+      shards[shard->shard] = std::move(shard->state);
     } else if (auto* record = std::get_if<wire::PutRecord>(&write)) {
-      const std::pair place{record->shard, record->record.key};
-      records_[place] = std::move(record->record);
-    } else if (auto* meta = std::get_if<wire::PutMeta>(&write)) {
-      meta_[meta->name] = std::move(meta->value);
+      const Place place{record->shard, record->record.key};
+      records[place] = std::move(record->record);
+      if (!damaged.empty()) damaged.erase(place);
+    } else if (auto* fact = std::get_if<wire::PutMeta>(&write)) {
+      meta[fact->name] = std::move(fact->value);
     } else if (auto* drop = std::get_if<wire::DropRecords>(&write)) {
-      for (const wire::RecordKey& key : drop->keys) records_.erase({drop->shard, key});
-      if (drop->all) {
-        std::erase_if(records_, [&](const auto& kept) { return kept.first.first == drop->shard; });
-      }
+      const auto dropped = [&](const Place& place) {
+        return place.first == drop->shard &&
+               (drop->all || std::ranges::find(drop->keys, place.second) != drop->keys.end());
+      };
+      for (const wire::RecordKey& key : drop->keys) records.erase({drop->shard, key});
+      if (drop->all) std::erase_if(records, [&](const auto& kept) { return dropped(kept.first); });
+      std::erase_if(damaged, dropped);
     }
   }
 }
 
+void Disk::load(Image image) {
+  durable_ = std::move(image);
+  syncing_.clear();
+  waiting_.clear();
+}
+
+std::optional<Disk::Place> Disk::record_after(const Place& place) const {
+  if (durable_.records.empty()) return std::nullopt;
+  const auto found = durable_.records.lower_bound(place);
+  return found == durable_.records.end() ? durable_.records.begin()->first : found->first;
+}
+
 void Disk::restore(node::Node& node) const {
-  for (const auto& [name, value] : meta_) node.restore_meta(name, value);
-  for (const auto& [shard, state] : shards_) node.restore_shard(shard, state);
-  for (const auto& [place, record] : records_) {
+  for (const auto& [name, value] : durable_.meta) node.restore_meta(name, value);
+  for (const auto& [shard, state] : durable_.shards) node.restore_shard(shard, state);
+  for (const auto& [place, record] : durable_.records) {
     wire::Record restored = record;
+    const bool intact = durable_.damaged.empty() || !durable_.damaged.contains(place);
+    if (!intact && !restored.value.empty()) restored.value.back() ^= 1;
     if (task::detached({record.key.high, record.key.low})) restored.value.clear();
-    node.restore_record(place.first, std::move(restored), true);
+    node.restore_record(place.first, std::move(restored), intact);
   }
 }
 
 std::optional<wire::Record> Disk::read(ShardId shard, const wire::RecordKey& key) const {
-  const auto found = records_.find({shard, key});
-  if (found == records_.end()) return std::nullopt;
+  const auto found = durable_.records.find({shard, key});
+  if (found == durable_.records.end() || durable_.damaged.contains({shard, key})) {
+    return std::nullopt;
+  }
   return found->second;
 }
 

@@ -3,13 +3,16 @@
 //
 // Group commit never waits: one sync at a time takes whatever queued during the last one. A batch
 // is durable whole or not at all, and never before an earlier one. A crash keeps the durable, and
-// of the rest any prefix of the batches: data may have reached the platter before the sync said so.
+// of the rest any prefix of the batches: data may have reached the platter before the sync said so,
+// and what is torn is dropped by its checksum. A damaged record does not match its own any more,
+// until it is written again.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -25,6 +28,7 @@ struct DiskOptions {
   Duration sync_base = std::chrono::microseconds(300);
   Duration sync_tail = std::chrono::microseconds(200);  // Adds 1.5 times this in the mean.
   std::uint32_t slow_factor = 1;
+  Duration stall{};  // What each sync takes beyond that.
   // A mutation, for the checkers' own tests: syncs succeed and keep nothing.
   bool forgetful = false;
 };
@@ -67,10 +71,25 @@ class Disk {
   void crash(Random& random);
   void restore(node::Node& node) const;
 
-  // The newest durable value: what waits for a sync is not in the store yet.
+  // The newest durable value: what waits for a sync is not in the store yet. Absent when damaged.
   std::optional<wire::Record> read(ShardId shard, const wire::RecordKey& key) const;
 
-  std::size_t record_count() const { return records_.size(); }
+  // Faults.
+  using Place = std::pair<ShardId, wire::RecordKey>;
+  struct Image {
+    std::map<std::string, std::string> meta;
+    std::map<ShardId, wire::ShardState> shards;
+    std::map<Place, wire::Record> records;
+    std::set<Place> damaged;
+  };
+  const Image& image() const { return durable_; }
+  // Another store is found at the next start. What waits is lost.
+  void load(Image image);
+  // The first record at or after this place, in a circle; absent when there is none.
+  std::optional<Place> record_after(const Place& place) const;
+  void damage(const Place& place) { durable_.damaged.insert(place); }
+
+  std::size_t record_count() const { return durable_.records.size(); }
   std::uint64_t syncs() const { return syncs_; }
   bool syncing() const { return !syncing_.empty(); }
 
@@ -82,9 +101,7 @@ class Disk {
   void apply(std::vector<wire::Write> writes);
 
   DiskOptions options_;
-  std::map<std::string, std::string> meta_;
-  std::map<ShardId, wire::ShardState> shards_;
-  std::map<std::pair<ShardId, wire::RecordKey>, wire::Record> records_;
+  Image durable_;
   std::vector<Batch> syncing_;
   std::vector<Batch> waiting_;
   std::uint64_t syncs_ = 0;

@@ -19,11 +19,13 @@ constexpr Duration kClientLatency = 100us;
 constexpr Duration kReadLatency = 80us;
 constexpr std::size_t kInboxMax = 2048;  // Like a socket's receive buffer.
 constexpr std::uint32_t kWakesAtOnceMax = 1000;
+constexpr std::size_t kRecordedMax = 256;
+constexpr Duration kReplaySpread = 50ms;
 
 }  // namespace
 
 bool Simulator::runs_now(NodeIndex index, const Host& host) const {
-  if (host.paused || host.suspended) return false;
+  if (host.paused || host.suspended || host.stalled) return false;
   if (host.slow_factor == 1) return true;
   const Duration cycle = options_.slow_slice * host.slow_factor;
   const Duration phase = options_.slow_slice * index;
@@ -72,7 +74,25 @@ void Simulator::drain(NodeIndex index) {
 }
 
 void Simulator::carry_out(NodeIndex index) {
-  node::Output output = host(index).node->take_output();
+  Host& at = host(index);
+  node::Output output = at.node->take_output();
+  if (at.stall == Duration::zero() || (output.messages.empty() && output.writes.empty())) {
+    return carry_out(index, std::move(output));
+  }
+  at.stalled = std::move(output);
+  after(std::exchange(at.stall, {}), [this, index, boot = at.boot] {
+    if (host(index).boot == boot) end_stall(index);
+  });
+}
+
+void Simulator::end_stall(NodeIndex index) {
+  auto stalled = std::exchange(host(index).stalled, std::nullopt);
+  if (!stalled) return;
+  carry_out(index, std::move(*stalled));
+  drain(index);
+}
+
+void Simulator::carry_out(NodeIndex index, node::Output output) {
   if (taps_.written && !output.writes.empty()) taps_.written(index, output.writes);
   for (node::Envelope& envelope : output.messages) send(index, std::move(envelope));
   for (node::ClientAnswer& refusal : output.errors) answer(index, std::move(refusal));
@@ -97,6 +117,10 @@ void Simulator::carry_out(NodeIndex index) {
   auto ready = host(index).disk.add(std::move(output.writes), std::move(deferred));
   begin_sync(index);
   if (ready) release(index, std::move(*ready));
+  if (output.refused.empty()) return;
+  ++figures_.refusals;
+  host(index).refused = std::move(output.refused);
+  end_soon(index);
 }
 
 void Simulator::release(NodeIndex index, Deferred deferred) {
@@ -104,8 +128,11 @@ void Simulator::release(NodeIndex index, Deferred deferred) {
   for (const task::Launch& each : deferred.launches) launch(index, each);
   for (node::ClientAnswer& reply : deferred.replies) answer(index, std::move(reply));
   for (const node::StoreRead& read : deferred.store_reads) read_store(index, read);
-  if (!deferred.stopped) return;
-  // What its kernel has taken over still goes out; then the process is gone.
+  if (deferred.stopped) end_soon(index);
+}
+
+// What its kernel has taken over still goes out; then the process is gone.
+void Simulator::end_soon(NodeIndex index) {
   after(1ms, [this, index, boot = host(index).boot] {
     if (up(index) && host(index).boot == boot) go_down(index);
   });
@@ -218,22 +245,74 @@ void Simulator::send(NodeIndex from, node::Envelope envelope) {
     const bool known = to && up(*to) && (!envelope.to || id(*to) == envelope.to);
     if (!known) return refuse(from, to, envelope.to, bulk);
     const node::Source source{sender.config.id, sender.node->cluster(), sender.config.address};
+    const std::size_t bytes = size_if_capped(from, *to, envelope.message);
     const Network::Sent sent =
-        network_.send(now_, from, *to, bulk, {source, std::move(envelope.message)});
-    events_.push(sent.at, StreamDue{sent.lane});
+        network_.send(now_, from, *to, bulk, {source, std::move(envelope.message)}, bytes);
+    if (sent.closed) {
+      events_.push(sent.at, PeerCloses{from, sender.boot, id(*to)});
+    } else {
+      events_.push(sent.at, StreamDue{sent.lane});
+    }
     return;
   }
   ++figures_.datagrams;
   if (!to) return;
   const node::Source source{sender.config.id, sender.node->cluster(), sender.config.address,
                             node::Channel::datagram};
-  const Network::Arrivals arrivals = network_.datagram(now_, from, *to);
+  const std::size_t bytes = size_if_capped(from, *to, envelope.message);
+  const Network::Arrivals arrivals = network_.datagram(now_, from, *to, bytes);
+  if (arrivals.corrupted) check_corruption(source, envelope.message);
+  if (options_.record_one_in > 0 && random_.chance(1, options_.record_one_in)) {
+    record(*to, {source, envelope.message});
+  }
   for (std::uint32_t copy = 1; copy < arrivals.count; ++copy) {
     events_.push(arrivals.at[copy], Delivery{*to, 0, true, {source, envelope.message}});
   }
   if (arrivals.count > 0) {
     events_.push(arrivals.at[0], Delivery{*to, 0, true, {source, std::move(envelope.message)}});
   }
+}
+
+// Only where it matters: encoding is most of what a message costs.
+std::size_t Simulator::size_if_capped(NodeIndex from, NodeIndex to,
+                                      const wire::Message& message) const {
+  if (!network_.capped(from, to)) return 0;
+  return wire::encode_message(message).size() + wire::kDatagramHeaderBytes;
+}
+
+void Simulator::record(NodeIndex to, Flight flight) {
+  if (recorded_.size() < kRecordedMax) {
+    recorded_.emplace_back(to, std::move(flight));
+  } else {
+    recorded_[random_.below(kRecordedMax)] = {to, std::move(flight)};
+  }
+}
+
+void Simulator::replay_datagrams(std::size_t count) {
+  for (; count > 0 && !recorded_.empty(); --count) {
+    const auto& [to, flight] = recorded_[random_.below(recorded_.size())];
+    ++figures_.replayed;
+    events_.push(now_ + random_.below(kReplaySpread), Delivery{to, 0, true, flight});
+  }
+}
+
+// One bit of it is another on arrival; nobody may take it for a datagram.
+void Simulator::check_corruption(const node::Source& source, const wire::Message& message) {
+  std::string bytes = wire::datagram({source.node, source.cluster}, wire::encode_message(message));
+  const std::uint64_t bit = random_.below(bytes.size() * 8);
+  bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ 1 << bit % 8);
+  ++figures_.corrupted;
+  if (wire::parse_datagram(bytes)) {
+    violation(format("a datagram with bit {} of {} bytes flipped passes for a good one", bit,
+                     bytes.size()));
+  }
+}
+
+void Simulator::reset_streams(NodeIndex first, NodeIndex second, bool half_open) {
+  const auto heard = network_.reset(now_, first, second, half_open);
+  if (!heard) return;
+  events_.push(*heard, PeerCloses{first, host(first).boot, id(second)});
+  if (!half_open) events_.push(*heard, PeerCloses{second, host(second).boot, id(first)});
 }
 
 void Simulator::refuse(NodeIndex from, std::optional<NodeIndex> to, NodeId peer, bool bulk) {
@@ -302,6 +381,7 @@ void Simulator::on(HostDue due) {
   }
   ++figures_.syncs;
   trace_.add(now_, due.at, TraceKind::synced);
+  if (at.trap) return spring_trap(due.at);
   // A suspended host's disk finishes its sync, but the node goes on only when it runs.
   input(due.at, [this, due](node::Node& node, Now) {
     node.on_sync_time(due.took);

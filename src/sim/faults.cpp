@@ -1,72 +1,86 @@
 #include "sim/faults.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
-#include "base/format.hpp"
+#include "base/assert.hpp"
 
 namespace shoal::sim {
+namespace {
 
 using namespace std::chrono_literals;
 
-Result<FaultOptions> parse_faults(std::string_view text) {
-  FaultOptions options;
-  while (!text.empty()) {
-    const std::size_t comma = std::min(text.find(','), text.size());
-    const std::string_view word = text.substr(0, comma);
-    text.remove_prefix(std::min(comma + 1, text.size()));
-    if (word == "net" || word == "all") options.network = true;
-    if (word == "crash" || word == "all") options.crashes = options.pauses = true;
-    if (word == "disk" || word == "all") options.disks = true;
-    if (word != "net" && word != "crash" && word != "disk" && word != "all" && word != "none") {
-      return fail(ErrorCode::bad_input,
-                  format("there are no faults called `{}`: use none, net, crash, disk or all, "
-                         "or several with commas",
-                         word));
-    }
-  }
-  return options;
-}
+constexpr int kTries = 6;  // For a kind that is possible just now.
+constexpr std::size_t kNodesMax = 12;
+
+}  // namespace
 
 Faults::Faults(Simulator& world, const FaultOptions& options, std::uint64_t seed)
-    : world_(world), options_(options), random_(seed), network_(world.network().options()) {
-  if (options_.network) {
-    possible_.insert(possible_.end(), {{"bad datagrams", &Faults::bad_datagrams},
-                                       {"one-way cut", &Faults::one_way_cut},
-                                       {"isolated node", &Faults::isolated_node},
-                                       {"split", &Faults::split},
-                                       {"slow link", &Faults::slow_link},
-                                       {"swizzle-clog", &Faults::swizzle_clog}});
+    : world_(world), options_(options), random_(seed), sites_(random_.next()) {
+  draw();
+}
+
+Faults::~Faults() {
+  if (probes::armed == &sites_) probes::armed = nullptr;
+}
+
+void Faults::draw() {
+  if (options_.swarm) {
+    options_.gap_max = options_.gap_max / static_cast<std::int64_t>(1 + random_.below(4));
+    options_.length_max = options_.length_max / static_cast<std::int64_t>(1 + random_.below(6));
   }
-  if (options_.crashes) {
-    possible_.insert(possible_.end(), {{"crash", &Faults::crash},
-                                       {"quick crash", &Faults::quick_crash},
-                                       {"crash of all", &Faults::crash_all},
-                                       {"stop", &Faults::stop}});
+  for (const FaultKind* kind : options_.kinds) {
+    const bool named = std::ranges::find(options_.named, kind) != options_.named.end();
+    if (options_.swarm && !named && random_.chance(1, 2)) continue;
+    const std::uint64_t factor = options_.swarm ? 1 + random_.below(4) : 1;
+    drawn_.push_back({kind, std::max(kind->weight, 1U) * factor});
   }
-  if (options_.pauses) {
-    possible_.insert(possible_.end(),
-                     {{"suspended host", &Faults::suspend}, {"slow node", &Faults::slow_node}});
+  if (drawn_.empty() && options_.any()) {
+    drawn_.push_back({options_.kinds[random_.below(options_.kinds.size())], 1});
   }
-  if (options_.disks) {
-    possible_.insert(possible_.end(),
-                     {{"slow disk", &Faults::slow_disk}, {"quick crash", &Faults::quick_crash}});
-  }
+  for (const Drawn& each : drawn_) weights_ += each.weight;
+}
+
+std::vector<std::string_view> Faults::drawn() const {
+  std::vector<std::string_view> names;
+  for (const Drawn& each : drawn_) names.push_back(each.kind->name);
+  return names;
 }
 
 void Faults::begin() {
-  if (possible_.empty() || std::exchange(running_, true)) return;
+  if (drawn_.empty() || std::exchange(running_, true)) return;
+  nodes_before_ = world_.node_count();
+  for (NodeIndex index = 0; index < nodes_before_; ++index) {
+    rates_before_[index] = world_.clock_rate(index);
+  }
+  const bool replays =
+      std::ranges::any_of(drawn_, [](const Drawn& each) { return each.kind->name == "replay"; });
+  if (replays) world_.record_datagrams(8);
+  if (probes::armed == nullptr) probes::armed = &sites_;
   schedule_next();
 }
 
 void Faults::schedule_next() {
-  later(100ms + random_.below(options_.gap_max), [this] {
-    const Kind& kind = possible_[random_.below(possible_.size())];
-    ++count_;
-    ++kinds_[kind.name];
-    (this->*kind.begin)(50ms + random_.below(options_.length_max));
+  later(50ms + random_.below(options_.gap_max), [this] {
+    begin_one();
     schedule_next();
   });
+}
+
+void Faults::begin_one() {
+  for (int attempt = 0; attempt < kTries; ++attempt) {
+    std::uint64_t at = random_.below(weights_);
+    const auto chosen = std::ranges::find_if(drawn_, [&](const Drawn& each) {
+      if (at < each.weight) return true;
+      at -= each.weight;
+      return false;
+    });
+    if (!chosen->kind->begin(*this, 50ms + random_.below(options_.length_max))) continue;
+    ++count_;
+    ++counts_[std::string(chosen->kind->name)];
+    return;
+  }
 }
 
 void Faults::later(Duration delay, std::function<void()> action) {
@@ -75,135 +89,177 @@ void Faults::later(Duration delay, std::function<void()> action) {
   });
 }
 
-void Faults::heal() {
+void Faults::stop_all() {
   running_ = false;
+  sites_.disarm();
+  if (probes::armed == &sites_) probes::armed = nullptr;
+  world_.record_datagrams(0);
   world_.network().heal();
-  world_.network().set_options(network_);
+}
+
+void Faults::heal_node(NodeIndex index) {
+  world_.disk(index).options().slow_factor = 1;
+  world_.disk(index).options().stall = {};
+  world_.clear_traps(index);
+  world_.set_disk_low(index, false);
+  world_.set_wall_offset(index, 0ms);
+  if (rates_before_.contains(index)) world_.set_clock_rate(index, rates_before_[index]);
+  world_.slow_down(index, 1);
+  world_.resume(index);
+  world_.unpause(index);
+  if (leaving_.contains(index)) return;  // It goes when it is ready to.
+  // Its operator has no patience, and has it look through all its records once.
+  if (world_.stopping(index) || !world_.disk(index).image().damaged.empty()) world_.crash(index);
+  if (!world_.up(index)) restart(index);
+  core_.push_back(index);
+}
+
+void Faults::heal() {
+  if (!healed_ && running_ && random_.chance(options_.core_percent, 100)) return heal_core();
+  if (std::exchange(healed_, true)) return;
+  stop_all();
   for (NodeIndex index = 0; index < world_.node_count(); ++index) {
-    world_.disk(index).options().slow_factor = 1;
-    world_.slow_down(index, 1);
-    world_.resume(index);
-    if (!world_.up(index)) world_.start(index);
+    if (!world_.abandoned(index)) heal_node(index);
   }
 }
 
-NodeIndex Faults::any_node() { return static_cast<NodeIndex>(random_.below(world_.node_count())); }
-
-// Also after heal(): a node that is told to stop goes down when it is ready to.
-void Faults::restart_later(NodeIndex index, Duration delay) {
-  world_.after(delay, [this, index, delay, boot = world_.boot(index)] {
-    if (world_.boot(index) != boot) return;
-    if (world_.up(index)) return restart_later(index, delay);
-    world_.start(index);
-  });
-}
-
-void Faults::bad_datagrams(Duration length) {
-  NetworkOptions bad = network_;
-  bad.loss_permille = static_cast<std::uint32_t>(random_.below(options_.loss_permille_max + 1ULL));
-  bad.duplicate_permille = static_cast<std::uint32_t>(random_.below(300));
-  bad.reorder_permille = static_cast<std::uint32_t>(random_.below(300));
-  bad.late_per_million = static_cast<std::uint32_t>(random_.below(2000));
-  bad.late_delay = 60s;
-  world_.network().set_options(bad);
-  later(length, [this] { world_.network().set_options(network_); });
-}
-
-void Faults::one_way_cut(Duration length) {
-  const NodeIndex from = any_node();
-  const NodeIndex to = any_node();
-  if (from == to) return;
-  world_.network().cut(from, to);
-  later(length, [this, from, to] { world_.network().mend(from, to); });
-}
-
-void Faults::isolated_node(Duration length) {
-  std::vector<std::uint32_t> groups(world_.node_count(), 0);
-  groups[any_node()] = 1;
-  world_.network().split(std::move(groups));
-  later(length, [this] { world_.network().split({}); });
-}
-
-void Faults::split(Duration length) {
-  std::vector<std::uint32_t> groups(world_.node_count());
-  for (std::uint32_t& group : groups) group = static_cast<std::uint32_t>(random_.below(2));
-  world_.network().split(std::move(groups));
-  later(length, [this] { world_.network().split({}); });
-}
-
-void Faults::slow_link(Duration length) {
-  const NodeIndex from = any_node();
-  const NodeIndex to = any_node();
-  world_.network().slow_link(from, to, static_cast<std::uint32_t>(2 + random_.below(500)));
-  later(length, [this, from, to] { world_.network().slow_link(from, to, 1); });
-}
-
-// FoundationDB's: the links of a random subset go one by one and come back in another order.
-void Faults::swizzle_clog(Duration length) {
-  for (NodeIndex node = 0; node < world_.node_count(); ++node) {
-    if (!random_.chance(1, 2)) continue;
-    const Duration first = random_.below(length / 2);
-    const Duration last = length / 2 + random_.below(length / 2);
-    for (NodeIndex other = 0; other < world_.node_count(); ++other) {
-      if (other == node) continue;
-      later(first, [this, node, other] {
-        world_.network().cut(node, other);
-        world_.network().cut(other, node);
-      });
-      later(last, [this, node, other] {
-        world_.network().mend(node, other);
-        world_.network().mend(other, node);
-      });
+void Faults::heal_core() {
+  if (std::exchange(healed_, true)) return;
+  stop_all();
+  std::set<NodeIndex> core;
+  for (NodeIndex index = 0; index < world_.node_count(); ++index) {
+    if (!world_.abandoned(index)) core.insert(index);
+  }
+  const FaultAtlas atlas(world_);
+  for (const NodeIndex index : some_nodes(core.size())) {
+    std::set<NodeIndex> smaller = core;
+    smaller.erase(index);
+    if (!smaller.empty() && atlas.suffice(smaller)) core = std::move(smaller);
+  }
+  for (NodeIndex index = 0; index < world_.node_count(); ++index) {
+    if (core.contains(index)) {
+      heal_node(index);
+    } else if (!world_.abandoned(index)) {
+      break_for_good(index);
     }
   }
 }
 
-void Faults::crash(Duration length) {
-  const NodeIndex index = any_node();
-  if (!world_.up(index)) return;
-  world_.crash(index);
-  restart_later(index, length);
-}
-
-void Faults::quick_crash(Duration) {
-  const NodeIndex index = any_node();
-  if (!world_.up(index)) return;
-  world_.crash(index);
-  restart_later(index, 1ms + random_.below(Duration(300ms)));
-}
-
-void Faults::crash_all(Duration length) {
-  for (NodeIndex index = 0; index < world_.node_count(); ++index) {
-    if (!world_.up(index)) continue;
-    world_.crash(index);
-    restart_later(index, 1ms + random_.below(length));
+void Faults::break_for_good(NodeIndex index) {
+  world_.abandon(index);
+  switch (random_.below(4)) {
+    case 0:
+      world_.crash_host(index);
+      break;
+    case 1:
+      world_.suspend(index);
+      break;
+    case 2:
+      if (world_.up(index)) world_.pause(index);
+      break;
+    default:
+      world_.network().links().begin(between({index}, others({index})), kCut);
   }
 }
 
-void Faults::stop(Duration length) {
-  const NodeIndex index = any_node();
-  if (!world_.up(index) || world_.paused(index)) return;
-  world_.stop(index);
-  restart_later(index, length);
+NodeIndex Faults::any_node() {
+  for (;;) {
+    const auto index = static_cast<NodeIndex>(random_.below(world_.node_count()));
+    if (!world_.abandoned(index)) return index;
+  }
 }
 
-void Faults::suspend(Duration length) {
-  const NodeIndex index = any_node();
-  world_.suspend(index);
-  later(length, [this, index] { world_.resume(index); });
+std::optional<NodeIndex> Faults::any_up() {
+  for (int attempt = 0; attempt < kTries; ++attempt) {
+    const NodeIndex index = any_node();
+    if (world_.up(index)) return index;
+  }
+  return std::nullopt;
 }
 
-void Faults::slow_node(Duration length) {
-  const NodeIndex index = any_node();
-  world_.slow_down(index, options_.slow_factor);
-  later(length, [this, index] { world_.slow_down(index, 1); });
+std::optional<NodeIndex> Faults::any_running() {
+  const auto index = any_up();
+  return index && !world_.paused(*index) ? index : std::nullopt;
 }
 
-void Faults::slow_disk(Duration length) {
-  const NodeIndex index = any_node();
-  // Up to seconds for one sync, as disks about to fail do.
-  world_.disk(index).options().slow_factor = static_cast<std::uint32_t>(10 + random_.below(5000));
-  later(length, [this, index] { world_.disk(index).options().slow_factor = 1; });
+void Faults::restart(NodeIndex index) {
+  if (!world_.refused(index).empty() && FaultAtlas(world_).may_lose(index)) {
+    world_.replace_store(index);
+  }
+  world_.start(index);
+}
+
+void Faults::restart_later(NodeIndex index, Duration delay) {
+  world_.after(delay, [this, index, delay, boot = world_.boot(index)] {
+    if (world_.boot(index) != boot || world_.abandoned(index)) return;
+    if (world_.up(index)) return restart_later(index, delay);
+    restart(index);
+  });
+}
+
+void Faults::expect_leave(NodeIndex index) {
+  leaving_.insert(index);
+  world_.after(100ms, [this, index] {
+    if (world_.abandoned(index)) return;
+    if (world_.up(index)) return expect_leave(index);
+    world_.abandon(index);
+  });
+}
+
+std::size_t Faults::staying_count() const {
+  std::size_t count = 0;
+  for (NodeIndex index = 0; index < world_.node_count(); ++index) {
+    count += world_.abandoned(index) || leaving(index) ? 0 : 1;
+  }
+  return count;
+}
+
+void Faults::trouble(std::vector<Link> links, const Trouble& trouble, Duration length) {
+  const std::uint64_t number = world_.network().links().begin(std::move(links), trouble);
+  later(length, [this, number] { world_.network().links().end(number); });
+}
+
+std::vector<Link> Faults::between(const std::vector<NodeIndex>& first,
+                                  const std::vector<NodeIndex>& second) {
+  std::vector<Link> links;
+  for (const NodeIndex one : first) {
+    for (const NodeIndex other : second) {
+      if (one == other) continue;
+      links.emplace_back(one, other);
+      links.emplace_back(other, one);
+    }
+  }
+  return links;
+}
+
+std::vector<NodeIndex> Faults::others(const std::vector<NodeIndex>& nodes) const {
+  std::vector<NodeIndex> rest;
+  for (NodeIndex index = 0; index < world_.node_count(); ++index) {
+    if (std::ranges::find(nodes, index) == nodes.end()) rest.push_back(index);
+  }
+  return rest;
+}
+
+std::vector<NodeIndex> Faults::some_nodes(std::size_t count) {
+  std::vector<NodeIndex> nodes;
+  for (NodeIndex index = 0; index < world_.node_count(); ++index) {
+    if (!world_.abandoned(index)) nodes.push_back(index);
+  }
+  random_.shuffle(std::span(nodes));
+  nodes.resize(std::min(count, nodes.size()));
+  return nodes;
+}
+
+std::optional<NodeIndex> Faults::join_another() {
+  const std::size_t more = world_.node_count() - nodes_before_;
+  if (more >= options_.nodes_more_max || world_.node_count() >= kNodesMax) return std::nullopt;
+  node::NodeConfig config = world_.config(0);
+  config.id = {};
+  config.name.clear();
+  config.address = {};
+  config.join = true;
+  config.expect = 1;
+  return world_.add_node(std::move(config), others({}));
 }
 
 }  // namespace shoal::sim

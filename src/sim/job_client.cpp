@@ -185,7 +185,7 @@ void JobClient::retry_later() {
   ++retries_;
   pending_ = 0;
   later(50ms + random_.below(Duration(400ms)), [this] {
-    send_watch();
+    if (step_ != Step::create) send_watch();
     send_cancel();
     send();
   });
@@ -334,6 +334,10 @@ void JobClient::on_done() {
 
 void JobClient::on_error(const Error& error) {
   if (passing(error.code)) return retry_later();
+  // A node whose clock is behind takes a new id for one from the future.
+  const bool creating = step_ == Step::create || step_ == Step::add;
+  const bool refused_mint = creating && error.code == ErrorCode::bad_input;
+  if (refused_mint && world_.clocks_were_wrong()) return retry_later();
   // A cancel closes the job and may overtake what its client still sends.
   const bool overtaken = cancelled_ && (step_ == Step::add || step_ == Step::close) &&
                          error.code == ErrorCode::conflict;

@@ -17,8 +17,10 @@ constexpr Duration kClaimsEvery = std::chrono::seconds(5);
 Monitor::Monitor(Simulator& world, const MonitorOptions& options)
     : world_(world),
       options_(options),
-      leases_(violations_, attempts_,
-              [this](NodeId node, const AttemptId& attempt) { return lease_end(node, attempt); }),
+      leases_(
+          violations_, attempts_,
+          [this](NodeId node, const AttemptId& attempt) { return lease_end(node, attempt); },
+          [this](NodeId node, std::uint64_t transfer) { return waits(node, transfer); }),
       claims_(violations_, [this](NodeId node, const AttemptId& attempt) {
         return lease_end(node, attempt).has_value();
       }) {
@@ -129,21 +131,39 @@ void Monitor::begin() {
 
 void Monitor::set_faults(bool active) {
   faults_active_ = active;
+  slow_syncs_.clear();
+  for (NodeIndex index = 0; index < world_.node_count(); ++index) {
+    const Disk& disk = world_.disk(index);
+    if (!active && world_.up(index) && disk.syncing()) slow_syncs_[index] = disk.syncs();
+  }
+  begin_quiet();
+}
+
+void Monitor::begin_quiet() {
   quiet_since_ = world_.now();
   idle_.forget();
   claims_.forget();
   stall_.progressed(world_.now());
-  if (active) {
+  if (faults_active_ || !slow_syncs_.empty()) {
     duels_.broken();
   } else {
     duels_.healed();
   }
 }
 
+// What a slow disk has begun takes its time, though the disk is well again.
+void Monitor::await_slow_syncs() {
+  if (slow_syncs_.empty()) return;
+  std::erase_if(slow_syncs_, [this](const auto& entry) {
+    return !world_.up(entry.first) || world_.disk(entry.first).syncs() != entry.second;
+  });
+  begin_quiet();
+}
+
 std::vector<Observation> Monitor::observe() const {
   std::vector<Observation> nodes;
   for (NodeIndex index = 0; index < world_.node_count(); ++index) {
-    if (!world_.up(index) || world_.paused(index)) continue;
+    if (!world_.up(index) || world_.paused(index) || world_.abandoned(index)) continue;
     node::Node& node = world_.node(index);
     nodes.push_back({.index = index,
                      .id = world_.id(index),
@@ -155,6 +175,7 @@ std::vector<Observation> Monitor::observe() const {
 }
 
 void Monitor::look() {
+  await_slow_syncs();
   const std::vector<Observation> nodes = observe();
   const TimePoint now = world_.now();
   for (const Observation& node : nodes) {
@@ -186,26 +207,30 @@ std::optional<std::string> Monitor::disagreement() const {
   return ViewChecker::disagreement(observe());
 }
 
-void Monitor::check_held(bool all_ended) {
+void Monitor::gather_held() {
   outcomes_.begin_round();
   for (const Observation& node : observe()) {
     for (const node::HeldTask& task : node.inspection.tasks()) outcomes_.held(world_.now(), task);
   }
+}
+
+void Monitor::check_held(bool all_ended) {
+  gather_held();
   outcomes_.end_round(world_.now(), all_ended);
 }
 
 bool Monitor::all_ended() {
-  for (const Observation& node : observe()) {
-    for (const node::HeldTask& task : node.inspection.tasks()) {
-      if (!terminal(task.state)) return false;
-    }
-  }
-  return true;
+  gather_held();
+  return outcomes_.round_complete();
 }
 
 std::optional<std::string> Monitor::unhealed() const {
-  if (auto unfinished = unfinished_change(shards_)) return unfinished;
-  return missing_copy(records_, shards_);
+  const auto counts = [this](NodeId node) {
+    const auto index = index_of(node);
+    return index && world_.id(*index) == node && !world_.abandoned(*index);
+  };
+  if (auto unfinished = unfinished_change(shards_, counts)) return unfinished;
+  return missing_copy(records_, shards_, counts);
 }
 
 std::optional<NodeIndex> Monitor::index_of(NodeId node) const {
@@ -222,6 +247,15 @@ std::optional<TimePoint> Monitor::lease_end(NodeId node, const AttemptId& attemp
   const auto local = look.lease_end(attempt);
   if (!local) return std::nullopt;
   return world_.clock(*index).world(*local);
+}
+
+bool Monitor::waits(NodeId node, std::uint64_t transfer) const {
+  const auto index = index_of(node);
+  if (!index || !world_.up(*index)) return false;
+  node::Node::Inspection look;
+  look.node = &world_.node(*index);
+  const auto open = look.open_transfers();
+  return std::ranges::find(open, transfer) != open.end();
 }
 
 }  // namespace shoal::sim

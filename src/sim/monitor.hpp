@@ -57,7 +57,8 @@ class Monitor {
   // Every acknowledged task is held, shown outcomes are those held, and with `all_ended` all have
   // one. REQUIRES: every node is up and each shard has its owner.
   void check_held(bool all_ended);
-  // Every acknowledged task has an outcome, as the nodes tell.
+  // Every acknowledged task has an outcome, as the owners tell. A shard that has just changed hands
+  // shows nothing for a moment.
   bool all_ended();
   // Live 4 and 5: what is still missing; absent when nothing is.
   std::optional<std::string> unhealed() const;
@@ -78,17 +79,21 @@ class Monitor {
   void take_hooks();
   void take_taps();
   void take_log();
+  void begin_quiet();
+  void await_slow_syncs();
   void look();
   void look_at_held();
+  void gather_held();
 
   void sent(NodeIndex from, const node::Envelope& envelope);
   void sent_by_shards(NodeId from, NodeId to, const wire::Message& message);
-  void sent_work(NodeId from, NodeId to, const wire::Message& message);
+  void sent_work(NodeId to, const wire::Message& message);
   void started(NodeIndex at, const AttemptId& attempt, const TaskSpec& spec);
   void durable(NodeIndex at, std::span<const wire::Write> writes);
   void replaced(NodeIndex at);
   bool of_interest(NodeIndex at);
   std::optional<TimePoint> lease_end(NodeId node, const AttemptId& attempt) const;
+  bool waits(NodeId node, std::uint64_t transfer) const;
   std::optional<NodeIndex> index_of(NodeId node) const;
 
   Simulator& world_;
@@ -116,6 +121,7 @@ class Monitor {
   ClaimChecker claims_;
   StallChecker stall_{violations_};
   bool faults_active_ = false;
+  std::map<NodeIndex, std::uint64_t> slow_syncs_;  // Begun before the healing, by their number.
   TimePoint quiet_since_;
 };
 

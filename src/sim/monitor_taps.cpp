@@ -9,7 +9,6 @@ namespace shoal::sim {
 void Monitor::take_taps() {
   Taps taps;
   taps.started = [this](NodeIndex at) { indices_[world_.id(at)] = at; };
-  taps.down = [this](NodeIndex at) { leases_.down(world_.id(at)); };
   taps.sent = [this](NodeIndex from, const node::Envelope& envelope) { sent(from, envelope); };
   taps.delivered = [this](NodeIndex to, const node::Source&, const wire::Message& message) {
     if (const auto* grant = std::get_if<wire::Grant>(&message)) {
@@ -49,7 +48,7 @@ void Monitor::sent(NodeIndex from, const node::Envelope& envelope) {
   incarnations_.sent(world_.now(), sender, envelope.message);
   if (envelope.channel == node::Channel::datagram || !of_interest(from)) return;
   sent_by_shards(sender, envelope.to, envelope.message);
-  sent_work(sender, envelope.to, envelope.message);
+  sent_work(envelope.to, envelope.message);
   replies_.sent(world_.now(), sender, envelope.to, envelope.message);
 }
 
@@ -91,7 +90,7 @@ void Monitor::sent_by_shards(NodeId from, NodeId to, const wire::Message& messag
   }
 }
 
-void Monitor::sent_work(NodeId from, NodeId to, const wire::Message& message) {
+void Monitor::sent_work(NodeId to, const wire::Message& message) {
   if (const auto* grant = std::get_if<wire::Grant>(&message)) {
     const auto index = index_of(to);
     if (!index) return;
@@ -101,8 +100,6 @@ void Monitor::sent_work(NodeId from, NodeId to, const wire::Message& message) {
       leases_.granted(world_.now(), to, item.attempt, grant->transfer,
                       world_.clock(*index).world(ends));
     }
-  } else if (const auto* renew = std::get_if<wire::Renew>(&message)) {
-    if (renew->complete) leases_.closed(from, renew->open_transfers);
   }
 }
 

@@ -6,21 +6,21 @@
 #include "base/assert.hpp"
 
 namespace shoal::sim {
+namespace {
 
 using namespace std::chrono_literals;
 
-void Network::slow_link(NodeIndex from, NodeIndex to, std::uint32_t factor) {
-  SHOAL_ASSERT(factor > 0);
-  slow_links_[{from, to}] = factor;
-}
+constexpr int kTailDoublingsMax = 12;
+
+}  // namespace
 
 void Network::heal() {
   cuts_.clear();
-  slow_links_.clear();
   groups_.clear();
+  links_.clear();
 }
 
-bool Network::blocked(NodeIndex from, NodeIndex to) const {
+bool Network::cut_by_hand(NodeIndex from, NodeIndex to) const {
   if (!cuts_.empty() && cuts_.contains({from, to})) return true;
   if (!dark_.empty() && (dark_.contains(from) || dark_.contains(to))) return true;
   if (groups_.empty()) return false;
@@ -28,30 +28,58 @@ bool Network::blocked(NodeIndex from, NodeIndex to) const {
   return group(from) != group(to);
 }
 
+bool Network::blocked(NodeIndex from, NodeIndex to) const {
+  return cut_by_hand(from, to) || (!links_.quiet() && links_.at(from, to).streams_cut);
+}
+
 Duration Network::latency(NodeIndex from, NodeIndex to) {
   // Halves with each step, like an exponential tail, in integers alone.
   const int steps = std::countr_one(random_.next());
   Duration latency =
       options_.latency_base + options_.latency_tail * steps + random_.below(options_.latency_tail);
-  if (!slow_links_.empty()) {
-    const auto slow = slow_links_.find({from, to});
-    if (slow != slow_links_.end()) latency *= slow->second;
+  if (links_.quiet()) return latency;
+  const Trouble& trouble = links_.at(from, to);
+  latency *= trouble.slow_factor;
+  if (trouble.heavy_tail > Duration::zero()) {
+    const int doublings = std::min(std::countr_one(random_.next()), kTailDoublingsMax);
+    latency += random_.below(trouble.heavy_tail) * (1 << doublings);
   }
-  return latency;
+  return std::min(latency, options_.latency_max);
 }
 
-Network::Arrivals Network::datagram(TimePoint now, NodeIndex from, NodeIndex to) {
+TimePoint Network::queued(TimePoint now, NodeIndex from, NodeIndex to, std::size_t bytes) {
+  const std::uint64_t rate = links_.at(from, to).bytes_per_second;
+  TimePoint& busy = busy_until_[{from, to}];
+  busy = std::max(busy, now) +
+         Duration(1s) * static_cast<std::int64_t>(bytes) / static_cast<std::int64_t>(rate);
+  return busy;
+}
+
+Network::Arrivals Network::datagram(TimePoint now, NodeIndex from, NodeIndex to,
+                                    std::size_t bytes) {
+  static constexpr Trouble kNone;
   Arrivals arrivals;
-  if (blocked(from, to)) return arrivals;
-  if (options_.loss_permille > 0 && random_.chance(options_.loss_permille, 1000)) return arrivals;
+  const Trouble& trouble = links_.quiet() ? kNone : links_.at(from, to);
+  if (cut_by_hand(from, to) || trouble.datagrams_cut) return arrivals;
+  const std::uint32_t loss = std::max(options_.loss_permille, trouble.loss_permille);
+  if (loss > 0 && random_.chance(loss, 1000)) return arrivals;
+  TimePoint leaves = now;
+  if (trouble.bytes_per_second != 0) {
+    if (busy_until_[{from, to}] > now + options_.queue_max) return arrivals;  // No room for it.
+    leaves = queued(now, from, to, bytes);
+  }
+  if (trouble.corrupt_permille > 0 && random_.chance(trouble.corrupt_permille, 1000)) {
+    arrivals.corrupted = true;
+    return arrivals;
+  }
   const bool twice =
-      options_.duplicate_permille > 0 && random_.chance(options_.duplicate_permille, 1000);
+      trouble.duplicate_permille > 0 && random_.chance(trouble.duplicate_permille, 1000);
   for (int copy = 0; copy < (twice ? 2 : 1); ++copy) {
-    TimePoint at = now + latency(from, to);
-    if (options_.reorder_permille > 0 && random_.chance(options_.reorder_permille, 1000)) {
+    TimePoint at = leaves + latency(from, to);
+    if (trouble.reorder_permille > 0 && random_.chance(trouble.reorder_permille, 1000)) {
       at += random_.below(options_.reorder_delay);
     }
-    if (options_.late_per_million > 0 && random_.chance(options_.late_per_million, 1'000'000)) {
+    if (trouble.late_per_million > 0 && random_.chance(trouble.late_per_million, 1'000'000)) {
       at += random_.below(options_.late_delay);
     }
     arrivals.at[arrivals.count++] = at;
@@ -80,27 +108,39 @@ void Network::close(Connection& connection) {
   ++connection.generation;
   connection.open = false;
   connection.established = false;
+  connection.unaware.reset();
   connection.stalled_since = kNever;
   for (Direction& direction : connection.directions) direction.flights.clear();
 }
 
-Network::Sent Network::send(TimePoint now, NodeIndex from, NodeIndex to, bool bulk, Flight flight) {
+Network::Sent Network::send(TimePoint now, NodeIndex from, NodeIndex to, bool bulk, Flight flight,
+                            std::size_t bytes) {
   SHOAL_ASSERT(from != to);
   const std::uint32_t number = connection_of(from, to, bulk);
   Connection& connection = connections_[number];
+  if (connection.unaware == from) {
+    connection.unaware.reset();
+    const Duration round_trip = latency(from, to) + latency(to, from);
+    return {.lane = {}, .at = now + round_trip, .closed = true};
+  }
   const bool forward = from == connection.low;
   Direction& direction = connection.directions[forward ? 0 : 1];
   if (!connection.open) {
     connection.open = true;
+    connection.unaware.reset();  // The other side takes the new one for the old one's successor.
     connection.patience = options_.dial_timeout;
     // The handshake takes one round trip before anything flows.
     const TimePoint first = now + latency(from, to) + latency(to, from) + latency(from, to);
     for (Direction& each : connection.directions) each.last_at = first;
   }
-  TimePoint at = std::max(now + latency(from, to), direction.last_at + 1ns);
-  if (options_.loss_permille > 0 && random_.chance(options_.loss_permille, 1000)) {
-    at += options_.retransmission;
+  TimePoint leaves = now;
+  std::uint32_t loss = options_.loss_permille;
+  if (!links_.quiet()) {
+    loss = std::max(loss, links_.at(from, to).loss_permille);
+    if (capped(from, to)) leaves = queued(now, from, to, bytes);
   }
+  TimePoint at = std::max(leaves + latency(from, to), direction.last_at + 1ns);
+  if (loss > 0 && random_.chance(loss, 1000)) at += options_.retransmission;
   direction.last_at = at;
   direction.flights.push_back(std::move(flight));
   return {{number, connection.generation, forward}, at};
@@ -123,6 +163,19 @@ Network::Arrival Network::arrive(TimePoint now, const Lane& lane) {
   Direction& direction = connection.directions[lane.forward ? 0 : 1];
   SHOAL_ASSERT(!direction.flights.empty());
 
+  if (!links_.quiet()) {
+    const Trouble& trouble = links_.at(arrival.from, arrival.to);
+    if (trouble.streams_stalled) {
+      arrival.again = now + options_.retransmission;
+      direction.last_at = std::max(direction.last_at, *arrival.again);
+      return arrival;
+    }
+    if (trouble.corrupt_permille > 0 && random_.chance(trouble.corrupt_permille, 100'000)) {
+      close(connection);
+      arrival.broken = true;
+      return arrival;
+    }
+  }
   const bool no_way = blocked(arrival.from, arrival.to);
   const bool no_answer = blocked(arrival.to, arrival.from);
   if (!no_way && !no_answer) {
@@ -154,6 +207,7 @@ std::vector<Network::Closed> Network::close_all(TimePoint now, NodeIndex node) {
   if (node >= connections_at_.size()) return closed;
   for (const std::uint32_t number : connections_at_[node]) {
     Connection& connection = connections_[number];
+    connection.unaware.reset();
     if (!connection.open) continue;
     const bool is_low = connection.low == node;
     Closed& one = closed.emplace_back();
@@ -171,6 +225,19 @@ std::vector<Network::Closed> Network::close_all(TimePoint now, NodeIndex node) {
     close(connection);
   }
   return closed;
+}
+
+std::optional<TimePoint> Network::reset(TimePoint now, NodeIndex first, NodeIndex second,
+                                        bool half_open) {
+  std::optional<TimePoint> heard;
+  for (const bool bulk : {false, true}) {
+    Connection& connection = connections_[connection_of(first, second, bulk)];
+    if (!connection.open) continue;
+    close(connection);
+    if (half_open) connection.unaware = second;
+    if (!heard) heard = now + latency(second, first);
+  }
+  return heard;
 }
 
 }  // namespace shoal::sim

@@ -66,9 +66,10 @@ std::optional<Processes::Ending> Processes::launch(TimePoint now, WallTime wall,
                   .lease_end_local = launch.lease_end,
                   .lease_end = lease_end};
   process.result.started = wall;
-  if (command == "sleep" || command == "stubborn") {
+  if (command == "sleep" || command == "stubborn" || command == "poison") {
     if (spec.argv.size() > 1) duration = parse_duration(spec.argv[1]).value_or(0ms);
     process.stubborn = command == "stubborn";
+    process.poison = command == "poison";
   } else if (command == "false") {
     process.result.exit_status = 1;
   } else if (command == "exit") {
@@ -140,6 +141,7 @@ Processes::Due Processes::due(TimePoint now, const Ending& ending, WallTime wall
     process.kill_reason = EndReason::node_stopped;
     return {.again = reschedule(ending.attempt, process)};
   }
+  const bool poison = process.poison && by_itself;
   task::ProcessEnded ended{.attempt = ending.attempt, .result = std::move(process.result)};
   if (!by_itself) set_killed(ended.result, process.kill_reason);
   ended.result.ended = wall;
@@ -148,10 +150,12 @@ Processes::Due Processes::due(TimePoint now, const Ending& ending, WallTime wall
   cpu_millis_ -= process.cpu_millis;
   memory_bytes_ -= process.memory_bytes;
   last_end_[supervisor_of(ending.attempt)] = now;
-  kept_[ending.attempt] = {std::move(ended), process.told};
+  if (process.told || !process.lost) {
+    kept_[ending.attempt] = {std::move(ended), process.told, process.lost};
+  }
   running_.erase(found);
   outputs_[ending.attempt] = true;
-  return {.ended = true};
+  return {.ended = true, .poison = poison};
 }
 
 std::optional<task::ProcessEnded> Processes::take_ended(const AttemptId& attempt) {
@@ -196,8 +200,25 @@ std::vector<AttemptId> Processes::orphan(TimePoint now) {
   if (!options_.supervised) return clear();
   orphaned_at_ = now;
   for (auto& [attempt, process] : running_) process.told = false;
+  std::erase_if(kept_, [](const auto& entry) { return entry.second.lost; });
   for (auto& [attempt, kept] : kept_) kept.told = false;
   return {};
+}
+
+std::vector<Processes::Ending> Processes::lose(std::uint32_t supervisor, TimePoint now) {
+  std::vector<Ending> endings;
+  for (auto& [attempt, process] : running_) {
+    if (supervisor_of(attempt) != supervisor) continue;
+    process.lost = true;
+    if (process.killed_at == kNever) process.kill_reason = EndReason::node_stopped;
+    process.killed_at = std::min(process.killed_at, now + options_.kill_delay);
+    endings.push_back(reschedule(attempt, process));
+  }
+  for (auto& [attempt, kept] : kept_) {
+    if (supervisor_of(attempt) == supervisor) kept.lost = true;
+  }
+  std::erase_if(kept_, [](const auto& entry) { return entry.second.lost && !entry.second.told; });
+  return endings;
 }
 
 std::vector<AttemptId> Processes::clear() {

@@ -5,6 +5,7 @@
 //   exit N         a seeded duration, exit N  false                 a seeded duration, exit 1
 //   flaky N        exit 1 before attempt N    missing               not found, exit 127
 //   stubborn S     runs S seconds, ignores SIGTERM
+//   poison S       takes its host down after S seconds
 //
 // Supervisors outlive their node (design, section 9). Whether a node runs or not, a process ends by
 // itself, by its timeout, by a kill, or when its supervisor kills it at the end of its lease. What
@@ -35,7 +36,7 @@ struct ProcessOptions {
   Duration kill_delay = std::chrono::milliseconds(2);       // From a kill to the end of the tree.
   // False: as in a container whose first process is the node. Processes die with it, nothing is
   // kept for the next one, and nobody but the node watches their leases.
-  bool supervised = false;
+  bool supervised = true;
   std::uint32_t supervisors = 2;
   Duration report_delay = std::chrono::milliseconds(3);  // From a node's start to their report.
   std::uint32_t report_late_percent = 10;                // These take up to `report_late_max`.
@@ -74,6 +75,7 @@ class Processes {
 
   struct Due {
     bool ended = false;           // The process tree is gone.
+    bool poison = false;          // And it takes the host with it.
     std::optional<Ending> again;  // It has longer to go, or is being killed.
   };
   Due due(TimePoint now, const Ending& ending, WallTime wall);
@@ -98,6 +100,8 @@ class Processes {
 
   // The node's process is gone; without supervisors so are the processes. Returns which ended.
   std::vector<AttemptId> orphan(TimePoint now);
+  // The supervisor is gone: its tree is killed, and what it kept nobody hears of any more.
+  std::vector<Ending> lose(std::uint32_t supervisor, TimePoint now);
   // The power is gone: all end at once, unheard, and nothing is kept. Returns what ran.
   std::vector<AttemptId> clear();
 
@@ -130,12 +134,15 @@ class Processes {
     TimePoint killed_at = kNever;
     EndReason kill_reason = EndReason::exited;
     bool stubborn = false;  // Only SIGKILL ends it.
-    bool told = true;       // The node that runs knows of it.
+    bool poison = false;
+    bool told = true;   // The node that runs knows of it.
+    bool lost = false;  // Its supervisor is gone.
     AttemptResult result;
   };
   struct Kept {
     task::ProcessEnded ended;
     bool told = true;
+    bool lost = false;  // Not for the next node.
   };
   std::uint32_t supervisor_of(const AttemptId& attempt) const;
   TimePoint next(const Process& process) const;

@@ -27,6 +27,7 @@ struct ClusterOptions {
   std::uint64_t memory_bytes = 4ULL << 30;
   node::Profile profile = node::Profile::lan;
   Duration lease = std::chrono::seconds(5);
+  Duration dead_after = std::chrono::minutes(10);
   shard::ShardsConfig shards;
   node::Mutations mutations;
   WorldOptions world;  // Its seed is the one above.

@@ -13,7 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kClientLatency = 100us;
-constexpr Duration kTasksResumeAfter = 200ms;  // Design, section 9.
+constexpr Duration kSeedsAgain = 30s;
 constexpr WallTime kWallStart{std::chrono::sys_days{std::chrono::year{2026} / 11 / 22}};
 
 Address address_of(NodeIndex index) {
@@ -34,12 +34,12 @@ Simulator::Simulator(const WorldOptions& options)
 
 Simulator::~Simulator() = default;
 
-Simulator::Host& Simulator::host(NodeIndex index) {
+Host& Simulator::host(NodeIndex index) {
   SHOAL_ASSERT(index < hosts_.size());
   return *hosts_[index];
 }
 
-const Simulator::Host& Simulator::host(NodeIndex index) const {
+const Host& Simulator::host(NodeIndex index) const {
   SHOAL_ASSERT(index < hosts_.size());
   return *hosts_[index];
 }
@@ -75,6 +75,7 @@ void Simulator::start(NodeIndex index) {
   network_.set_power(index, true);
   ++starting.boot;
   starting.paused = false;
+  starting.refused.clear();
   trace_.add(now_, index, TraceKind::started, starting.boot);
   starting.node = std::make_unique<node::Node>(starting.config, random_.next());
   starting.disk.restore(*starting.node);
@@ -82,11 +83,20 @@ void Simulator::start(NodeIndex index) {
   carry_out(index);
   if (taps_.started) taps_.started(index);
   begin_recovery(index);
-  if (starting.seeds.empty()) return;
+  if (starting.disk_low) set_disk_low(index, true);
+  if (!starting.seeds.empty()) tell_seeds(index);
+}
+
+// Again and again, as the daemon does, while the node belongs to no cluster: the seeds that answer
+// first may be as blank as it is.
+void Simulator::tell_seeds(NodeIndex index) {
   std::vector<Address> seeds;
-  for (const NodeIndex seed : starting.seeds) seeds.push_back(host(seed).config.address);
+  for (const NodeIndex seed : host(index).seeds) seeds.push_back(host(seed).config.address);
   input(index,
         [seeds = std::move(seeds)](node::Node& node, Now now) { node.on_seeds(now, seeds); });
+  after(kSeedsAgain, [this, index, boot = host(index).boot] {
+    if (up(index) && host(index).boot == boot && !host(index).node->cluster()) tell_seeds(index);
+  });
 }
 
 // The node's process is gone, by a crash or after a stop; either may leave a sync under way.
@@ -96,9 +106,12 @@ void Simulator::go_down(NodeIndex index) {
   ending.node.reset();
   if (taps_.down) taps_.down(index);
   ending.inbox.clear();
+  ending.stalled.reset();
+  ending.stall = {};
   ending.drain_due = false;
   ending.wake_wanted = ending.wake_scheduled = kNever;
   ending.paused = false;
+  ending.stopping = false;
   ended_unheard(index, ending.processes.orphan(now_));
   for (auto& [peer, at, flights] : network_.close_all(now_, index)) {
     const std::uint32_t boot = host(peer).boot;
@@ -116,81 +129,10 @@ void Simulator::go_down(NodeIndex index) {
   for (OnClosed& each : closed) after(kClientLatency, std::move(each));
 }
 
-void Simulator::crash(NodeIndex index) {
-  Host& crashing = host(index);
-  if (crashing.node == nullptr) return;
-  trace_.add(now_, index, TraceKind::crashed);
-  ++figures_.crashes;
-  go_down(index);
-}
-
-void Simulator::crash_host(NodeIndex index) {
-  Host& crashing = host(index);
-  network_.set_power(index, false);  // Nobody is told.
-  crash(index);
-  trace_.add(now_, index, TraceKind::host_crashed);
-  ended_unheard(index, crashing.processes.clear());
-  crashing.suspended = false;
-  if (hooks_.processes_resumed) hooks_.processes_resumed(index);  // Nothing is suspended there now.
-  crashing.clock = NodeClock(now_, 1s + random_.below(Duration(60s)), crashing.clock.rate_ppm());
-}
-
-void Simulator::stop(NodeIndex index, bool end_tasks) {
-  if (!up(index)) return;
-  trace_.add(now_, index, TraceKind::stopped, end_tasks ? 1 : 0);
-  input(index, [end_tasks](node::Node& node, Now now) { node.on_stop(now, end_tasks); });
-}
-
-void Simulator::pause(NodeIndex index) {
-  Host& paused = host(index);
-  if (paused.node == nullptr || paused.paused) return;
-  trace_.add(now_, index, TraceKind::paused);
-  paused.paused = true;
-}
-
-void Simulator::unpause(NodeIndex index) {
-  Host& paused = host(index);
-  if (!std::exchange(paused.paused, false)) return;
-  trace_.add(now_, index, TraceKind::resumed);
-  drain(index);
-}
-
-void Simulator::suspend(NodeIndex index) {
-  Host& suspended = host(index);
-  if (suspended.suspended) return;
-  trace_.add(now_, index, TraceKind::paused, 1);
-  suspended.suspended = true;
-  ++suspended.suspensions;
-  suspended.processes.freeze(now_);
-  if (hooks_.suspended) hooks_.suspended(index);
-}
-
-void Simulator::resume(NodeIndex index) {
-  Host& resumed = host(index);
-  if (!std::exchange(resumed.suspended, false)) return;
-  trace_.add(now_, index, TraceKind::resumed, 1);
-  expect(index, resumed.processes.resume_supervisors(now_));
-  events_.push(now_ + kTasksResumeAfter, TasksResume{index, resumed.suspensions});
-  drain(index);
-}
-
-void Simulator::slow_down(NodeIndex index, std::uint32_t factor) {
-  SHOAL_ASSERT(factor > 0);
-  host(index).slow_factor = factor;
-  drain(index);
-}
-
-void Simulator::move_to(NodeIndex index, const Address& address) {
-  Host& moved = host(index);
-  SHOAL_ASSERT(moved.node == nullptr);
-  by_address_.erase(moved.config.address);
-  moved.config.address = address;
-  by_address_[address] = index;
-}
-
 bool Simulator::up(NodeIndex index) const { return host(index).node != nullptr; }
 bool Simulator::paused(NodeIndex index) const {
-  return host(index).paused || host(index).suspended;
+  const Host& at = host(index);
+  return at.paused || at.suspended || at.stalled;
 }
 NodeId Simulator::id(NodeIndex index) const { return host(index).config.id; }
 const node::NodeConfig& Simulator::config(NodeIndex index) const { return host(index).config; }
@@ -209,7 +151,7 @@ ProcessOptions& Simulator::process_options(NodeIndex index) {
 
 std::optional<node::SessionId> Simulator::connect(NodeIndex gateway, OnReply reply,
                                                   OnClosed closed) {
-  if (!up(gateway)) return std::nullopt;
+  if (!up(gateway) || abandoned(gateway)) return std::nullopt;
   const node::SessionId session{++sessions_made_};
   sessions_[session] = {gateway, host(gateway).boot, std::move(reply), std::move(closed)};
   return session;
@@ -253,7 +195,7 @@ WallTime Simulator::wall() const {
   return kWallStart + std::chrono::floor<std::chrono::milliseconds>(now_.time_since_epoch());
 }
 
-Now Simulator::now_at(const Host& host) const { return {host.clock.local(now_), wall()}; }
+Now Simulator::now_at(const Host& host) const { return {host.clock.local(now_), wall_at(host)}; }
 
 void Simulator::at(TimePoint when, std::function<void()> action) {
   events_.push(std::max(when, now_), Action{std::move(action)});

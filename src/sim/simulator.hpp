@@ -23,7 +23,8 @@
 #include "node/inspection.hpp"
 #include "node/node.hpp"
 #include "sim/event_queue.hpp"
-#include "sim/node_clock.hpp"
+#include "sim/events.hpp"
+#include "sim/host.hpp"
 #include "sim/taps.hpp"
 #include "sim/trace.hpp"
 #include "sim/world.hpp"
@@ -46,12 +47,36 @@ class Simulator {
   void crash_host(NodeIndex index);  // Power loss: processes too, down until start().
   // SIGTERM; goes down when it says so. `end_tasks`: its processes cannot outlive it.
   void stop(NodeIndex index, bool end_tasks = false);
+  bool stopping(NodeIndex index) const { return host(index).stopping; }
   void pause(NodeIndex index);  // SIGSTOP of the node alone: its processes go on.
   void unpause(NodeIndex index);
   void suspend(NodeIndex index);  // The whole host; its clock runs on.
   void resume(NodeIndex index);   // Node and supervisors at once, tasks 200 ms later.
   void slow_down(NodeIndex index, std::uint32_t factor);  // Runs 1/factor of the time; 1: always.
+  // Its next output leaves `by` later; the node does nothing meanwhile.
+  void stall_loop(NodeIndex index, Duration by);
+  void crash_at_sync(NodeIndex index, SyncMoment moment, std::function<void()> crashed);
+  void clear_traps(NodeIndex index);                      // Neither; what is stalled goes on.
   void move_to(NodeIndex index, const Address& address);  // REQUIRES: down.
+  // An empty data folder: a new identity, which joins. REQUIRES: down.
+  void replace_store(NodeIndex index);
+  void load_store(NodeIndex index, Disk::Image image);  // An older or a foreign one, likewise.
+  void damage(NodeIndex index, const Disk::Place& place);
+  // Its tasks are killed with it; what it kept is gone. Another one takes its place.
+  void kill_supervisor(NodeIndex index, std::uint32_t supervisor);
+  // Another host with a copy of this one's data folder, key included. Not started.
+  NodeIndex clone(NodeIndex index);
+  void set_disk_low(NodeIndex index, bool low);
+  void set_wall_offset(NodeIndex index, std::chrono::milliseconds offset);
+  void set_clock_rate(NodeIndex index, std::int32_t rate_ppm);
+  // Some wall clock was, at some time, so far off that nodes refuse good ids.
+  bool clocks_were_wrong() const { return clocks_were_wrong_; }
+  std::int32_t clock_rate(NodeIndex index) const { return host(index).clock.rate_ppm(); }
+  // Nothing is expected of it any more: no client goes there, nobody looks.
+  void abandon(NodeIndex index) { host(index).abandoned = true; }
+  bool abandoned(NodeIndex index) const { return host(index).abandoned; }
+  // Why its node ended by itself and does not go on with its store; empty: it did not.
+  const std::string& refused(NodeIndex index) const { return host(index).refused; }
 
   bool up(NodeIndex index) const;
   bool paused(NodeIndex index) const;  // Or its host is suspended.
@@ -64,9 +89,14 @@ class Simulator {
   void set_capacity(NodeIndex index, Capacity capacity) { host(index).capacity = capacity; }
   node::Node& node(NodeIndex index);  // REQUIRES: up.
   Disk& disk(NodeIndex index);
+  const Disk& disk(NodeIndex index) const { return host(index).disk; }
   const Processes& processes(NodeIndex index) const;
   ProcessOptions& process_options(NodeIndex index);
   Network& network() { return network_; }
+  // What is open between the two breaks. `half_open`: `second` does not hear of it.
+  void reset_streams(NodeIndex first, NodeIndex second, bool half_open);
+  void record_datagrams(std::uint32_t one_in) { options_.record_one_in = one_in; }
+  void replay_datagrams(std::size_t count);  // Recorded ones, whoever runs there by then.
 
   // --- Clients
   using OnReply = std::function<void(wire::ClientReply)>;
@@ -103,77 +133,6 @@ class Simulator {
   std::uint64_t seed() const { return options_.seed; }
 
  private:
-  using Input = std::move_only_function<void(node::Node&, Now)>;
-  struct Host {
-    node::NodeConfig config;
-    std::vector<NodeIndex> seeds;
-    std::unique_ptr<node::Node> node;  // Null: down.
-    std::uint32_t boot = 0;
-    bool paused = false;
-    bool suspended = false;
-    std::uint32_t suspensions = 0;      // Counts them.
-    std::uint32_t reports_awaited = 0;  // Of supervisors, by the node that runs.
-    std::uint32_t slow_factor = 1;
-    std::deque<Input> inbox;  // While it does not run. Datagrams beyond kInboxMax are dropped.
-    bool drain_due = false;
-    TimePoint wake_wanted = kNever;     // What the node last asked for.
-    TimePoint wake_scheduled = kNever;  // The event that stands for it, perhaps earlier.
-    TimePoint woken_at;
-    std::uint32_t wakes_at_once = 0;  // In one moment: a node that spins is a bug.
-    NodeClock clock;
-    Capacity capacity;
-    Disk disk;
-    Processes processes;
-  };
-  struct Session {
-    NodeIndex gateway = 0;
-    std::uint32_t boot = 0;
-    OnReply reply;
-    OnClosed closed;
-  };
-  struct Delivery {
-    NodeIndex to = 0;
-    std::uint32_t boot = 0;  // 0: whoever runs there then.
-    bool datagram = false;
-    Flight flight;
-  };
-  struct StreamDue {
-    Network::Lane lane;
-  };
-  struct PeerCloses {
-    NodeIndex at = 0;
-    std::uint32_t boot = 0;
-    NodeId peer;
-  };
-  enum class Due : std::uint8_t { wake, sync, drain };
-  struct HostDue {
-    NodeIndex at = 0;
-    std::uint32_t boot = 0;
-    Due what = Due::wake;
-    Duration took{};
-  };
-  struct ProcessDue {
-    NodeIndex at = 0;
-    Processes::Ending ending;
-  };
-  struct TasksResume {
-    NodeIndex at = 0;
-    std::uint32_t suspension = 0;
-  };
-  // A supervisor tells a restarted node what it holds: `left` of it, once it has begun.
-  struct ReportDue {
-    NodeIndex at = 0;
-    std::uint32_t boot = 0;
-    std::uint32_t supervisor = 0;
-    bool begun = false;
-    std::vector<AttemptId> left;
-  };
-  struct Action {
-    std::function<void()> action;
-  };
-  using Event = std::variant<std::monostate, Delivery, StreamDue, PeerCloses, HostDue, ProcessDue,
-                             TasksResume, ReportDue, Action>;
-
   Host& host(NodeIndex index);
   const Host& host(NodeIndex index) const;
   Now now_at(const Host& host) const;
@@ -184,6 +143,14 @@ class Simulator {
   void input(NodeIndex index, Input apply, bool droppable = false);
   void drain(NodeIndex index);
   void carry_out(NodeIndex index);
+  void carry_out(NodeIndex index, node::Output output);
+  WallTime wall_at(const Host& host) const { return wall() + host.wall_offset; }
+  void record(NodeIndex to, Flight flight);
+  std::size_t size_if_capped(NodeIndex from, NodeIndex to, const wire::Message& message) const;
+  void check_corruption(const node::Source& source, const wire::Message& message);
+  void spring_trap(NodeIndex index);
+  void end_soon(NodeIndex index);
+  void end_stall(NodeIndex index);
   void release(NodeIndex index, Deferred deferred);
   void begin_sync(NodeIndex index);
   void schedule_wake(NodeIndex index, TimePoint wanted);
@@ -205,6 +172,7 @@ class Simulator {
   void tell_ended(NodeIndex index, const AttemptId& attempt);
   void ended_unheard(NodeIndex index, const std::vector<AttemptId>& attempts);
   void begin_recovery(NodeIndex index);
+  void tell_seeds(NodeIndex index);
   void read_store(NodeIndex index, const node::StoreRead& read);
 
   void on(std::monostate) {}
@@ -229,7 +197,9 @@ class Simulator {
   std::map<node::SessionId, Session> sessions_;
   std::uint64_t sessions_made_ = 0;
   std::uint64_t messages_sent_ = 0;
+  bool clocks_were_wrong_ = false;
   std::map<ShardId, std::map<wire::Ballot, bool>> prepared_;
+  std::vector<std::pair<NodeIndex, Flight>> recorded_;  // At most kRecordedMax: a random share.
   WorldHooks hooks_;
   Taps taps_;
   std::function<bool(NodeIndex, const node::Envelope&)> drops_;

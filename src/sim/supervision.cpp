@@ -12,6 +12,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kPieceGapMax = 300ms;  // Between two pieces of one supervisor's report.
+constexpr Duration kPoisonedFor = 2s;     // Until a host that a task took down is back.
 
 }  // namespace
 
@@ -27,7 +28,7 @@ void Simulator::expect(NodeIndex index, const std::vector<Processes::Ending>& en
 void Simulator::launch(NodeIndex index, const task::Launch& each) {
   Host& at = host(index);
   const auto ending =
-      at.processes.launch(now_, wall(), each, at.clock.world(each.lease_end), random_);
+      at.processes.launch(now_, wall_at(at), each, at.clock.world(each.lease_end), random_);
   if (!ending) return tell_ended(index, each.attempt);
   ++figures_.launches;
   trace_.add(now_, index, TraceKind::process_started, content_hash(each.attempt));
@@ -54,7 +55,7 @@ void Simulator::kill(NodeIndex index, const task::Kill& each, Deferred& deferred
   ended.result.reason = each.reason;
   ended.result.signal = 9;
   ended.result.exit_status = 128 + 9;
-  ended.result.started = ended.result.ended = wall();
+  ended.result.started = ended.result.ended = wall_at(at);
   after(Duration::zero(), [this, index, boot = at.boot, ended = std::move(ended)]() mutable {
     if (host(index).boot != boot) return;
     input(index, [ended = std::move(ended)](node::Node& node, Now now) mutable {
@@ -131,12 +132,16 @@ void Simulator::on(ReportDue due) {
 
 void Simulator::on(ProcessDue due) {
   Host& at = host(due.at);
-  const Processes::Due happens = at.processes.due(now_, due.ending, wall());
+  const Processes::Due happens = at.processes.due(now_, due.ending, wall_at(at));
   if (happens.again) expect(due.at, *happens.again);
   if (!happens.ended) return;
   trace_.add(now_, due.at, TraceKind::process_ended, content_hash(due.ending.attempt));
   if (hooks_.process_ended) hooks_.process_ended(due.at, due.ending.attempt);
-  tell_ended(due.at, due.ending.attempt);
+  if (!happens.poison) return tell_ended(due.at, due.ending.attempt);
+  crash_host(due.at);
+  after(kPoisonedFor, [this, index = due.at, boot = at.boot] {
+    if (!up(index) && host(index).boot == boot) start(index);
+  });
 }
 
 void Simulator::on(TasksResume due) {

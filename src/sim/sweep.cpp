@@ -24,9 +24,10 @@ void draw_cluster(Random& random, ClusterOptions& cluster) {
   cluster.shard_count = pick(random, std::array<std::uint32_t, 6>{1, 2, 4, 8, 16, 64});
   cluster.cpu_millis = static_cast<std::uint32_t>(500 << random.below(5));
   cluster.lease = pick(random, std::array<Duration, 4>{2s, 3s, 5s, 5s});
+  cluster.dead_after = pick(random, std::array<Duration, 4>{3s, 10s, 10min, 10min});
   WorldOptions& world = cluster.world;
   world.clock_rate_ppm_max = random.chance(1, 3) ? 40'000 : 1'000;  // Within the lease's margin.
-  world.network.latency_base = pick(random, std::array<Duration, 4>{50us, 150us, 1ms, 8ms});
+  world.network.latency_base = pick(random, std::array<Duration, 4>{50us, 150us, 500us, 2ms});
   world.network.latency_tail = world.network.latency_base / (1 + random.below(4));
   world.disk.sync_base = pick(random, std::array<Duration, 3>{100us, 300us, 5ms});
   world.processes.duration_mean = pick(random, std::array<Duration, 4>{5ms, 100ms, 500ms, 2s});
@@ -59,6 +60,10 @@ void draw_load(Random& random, const ClusterOptions& cluster, WorkloadOptions& l
   load.noops = random.chance(2, 3);
   load.sleeps = random.chance(2, 3);
   load.cpu_millis_max = std::min(cluster.cpu_millis, 1000U << random.below(2));
+  // Not more than can be done in a minute or two, retries included.
+  const std::uint64_t slots = cluster.nodes * (cluster.cpu_millis / load.cpu_millis_max);
+  const auto most = 60s * slots / std::max<Duration>(cluster.world.processes.duration_mean, 1s);
+  load.tasks = std::min(load.tasks, static_cast<std::uint32_t>(most));
 }
 
 std::uint64_t number(std::string_view text) {
@@ -106,6 +111,7 @@ RunPlan draw_plan(std::uint64_t seed, const FaultOptions& faults) {
   draw_times(random, plan.cluster.shards);
   draw_load(random, plan.cluster, plan.load);
   plan.faults = faults;
+  plan.faults.core_percent = pick(random, std::array<std::uint32_t, 2>{0, 100});
   plan.duration = 2s + random.below(Duration(28s));
   // Work all through the fault phase.
   const std::uint32_t rounds = plan.load.tasks / (plan.load.jobs_at_once * 2) + 1;

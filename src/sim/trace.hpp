@@ -25,6 +25,8 @@ enum class TraceKind : std::uint8_t {
   stopped,
   host_crashed,
   recovered,
+  replaced,
+  damaged,
 };
 
 class Trace {

@@ -19,7 +19,12 @@ struct WorldOptions {
   std::uint32_t clock_rate_ppm_max = 1000;              // Each host's clock is off by up to this.
   Duration slow_slice = std::chrono::milliseconds(20);  // How long a slow node runs at a time.
   std::uint32_t encode_one_in = 64;  // This share of the messages is encoded, sizes checked.
+  std::uint32_t record_one_in = 0;   // This share of the datagrams may be replayed; 0: none.
 };
+
+// Where in a sync a node may be made to crash: nothing is sure to be on the disk yet, or all is and
+// nobody has been told.
+enum class SyncMoment : std::uint8_t { before_durable, after_durable };
 
 struct WorldFigures {
   std::uint64_t inputs = 0;
@@ -31,6 +36,9 @@ struct WorldFigures {
   std::uint64_t recovered = 0;  // Attempts that a restarted node was told still run.
   std::uint64_t crashes = 0;    // Of nodes and of hosts.
   std::uint64_t syncs = 0;
+  std::uint64_t corrupted = 0;  // Datagrams that their checksum caught.
+  std::uint64_t replayed = 0;   // Old datagrams that came once more.
+  std::uint64_t refusals = 0;   // Nodes that would not go on with their store.
 };
 
 // What observers of the world may be told. Empty ones are not called.

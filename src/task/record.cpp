@@ -107,6 +107,12 @@ std::optional<std::string> check_limits(const TaskSpec& spec) {
         "The sleep of {} ms is not between 0 and ten years: give a time such as 250ms or 90s.",
         spec.sleep.count());
   }
+  if (spec.at_most_once && spec.retries > 0) {
+    return format(
+        "The task is to run at most once and asks for {} retries, which would start it again: ask "
+        "for one or the other.",
+        spec.retries);
+  }
   if (spec.retries > kRetriesMax) {
     return format("The task asks for {} retries, and the limit is {}: ask for fewer.", spec.retries,
                   kRetriesMax);

@@ -66,9 +66,25 @@ TEST_CASE("pull policy: what is asked for by open pulls adds up") {
   policy.open(1, pull(kA, {}));
   policy.open(2, pull(kB, {}));
   CHECK(policy.asked().cpu_millis == 2000);
-  CHECK(policy.count_asked() == 16);
   policy.forget(kA);
   CHECK(policy.asked().cpu_millis == 1000);
+}
+
+TEST_CASE("pull policy: a peer that does not answer soon keeps nobody from asking others") {
+  PullPolicy policy;
+  Random random(1);
+  policy.on_hint(kA, 9);
+  policy.open(1, pull(kA, TimePoint{}));
+  CHECK(policy.asked() == Resources{1000, 0});
+  CHECK(policy.next_overdue() == TimePoint{kPullFresh});
+  CHECK(policy.overdue(TimePoint{kPullFresh}).empty());
+  CHECK(policy.asked().nothing());
+  CHECK(policy.open_transfers() == std::vector<std::uint64_t>{1});
+  policy.on_hint(kB, 1);
+  CHECK(policy.choose(TimePoint{kPullFresh}, kPeers, random) == kB);
+  CHECK(policy.next_overdue() == TimePoint{kPullTimeout});
+  CHECK(policy.overdue(TimePoint{kPullTimeout}).size() == 1);
+  CHECK(policy.close(TimePoint{2s}, 1, 1, 0));  // It counts when it comes after all.
 }
 
 TEST_CASE(

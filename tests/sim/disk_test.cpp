@@ -5,6 +5,8 @@
 namespace shoal::sim {
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr ShardId kShard{5};
 
 wire::Write put(std::uint64_t key, std::string value) {
@@ -79,6 +81,51 @@ TEST_CASE("disk: a read finds what is synced, and not what waits") {
   disk.end_sync();
   CHECK(value_of(disk, 1) == "a");
   CHECK(value_of(disk, 9) == "absent");
+}
+
+TEST_CASE("disk: a damaged record reads as absent until it is written again") {
+  Disk disk({});
+  Random random(1);
+  disk.add({put(1, "a"), put(2, "b")}, {});
+  REQUIRE(disk.begin_sync(random));
+  disk.end_sync();
+  const auto place = disk.record_after({kShard, {2, 0}});
+  REQUIRE(place);
+  disk.damage(*place);
+  CHECK(value_of(disk, 2) == "absent");
+  CHECK(value_of(disk, 1) == "a");
+  disk.add({put(2, "again")}, {});
+  REQUIRE(disk.begin_sync(random));
+  disk.end_sync();
+  CHECK(value_of(disk, 2) == "again");
+  CHECK(disk.image().damaged.empty());
+}
+
+TEST_CASE("disk: records are found in a circle, and an older store can be put back") {
+  Disk disk({});
+  Random random(1);
+  CHECK_FALSE(disk.record_after({}));
+  disk.add({put(5, "old")}, {});
+  REQUIRE(disk.begin_sync(random));
+  disk.end_sync();
+  const Disk::Image before = disk.image();
+  disk.add({put(5, "new")}, {});
+  REQUIRE(disk.begin_sync(random));
+  disk.end_sync();
+  CHECK(disk.record_after({kShard, {6, 0}}) == Disk::Place{kShard, {5, 0}});
+  disk.load(before);
+  CHECK(value_of(disk, 5) == "old");
+}
+
+TEST_CASE("disk: an Extend reaches a launch that waits") {
+  Disk disk({});
+  const AttemptId attempt{.task = {JobId{1}, 0}, .number = 1};
+  Random random(1);
+  disk.add({put(1, "a")}, {.launches = {{.attempt = attempt, .lease_end = TimePoint(5s)}}});
+  CHECK(disk.extend({attempt, TimePoint(9s)}));
+  CHECK_FALSE(disk.extend({{.task = {JobId{2}, 0}, .number = 1}, TimePoint(9s)}));
+  REQUIRE(disk.begin_sync(random));
+  CHECK(disk.end_sync().front().launches.front().lease_end == TimePoint(9s));
 }
 
 TEST_CASE("disk: a launch that waits can be taken back, once") {

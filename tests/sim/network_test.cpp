@@ -26,7 +26,8 @@ TEST_CASE("network: datagrams are lost as often as the options say") {
 }
 
 TEST_CASE("network: a datagram may arrive twice, at different times") {
-  Network network({.duplicate_permille = 1000}, 7);
+  Network network({}, 7);
+  network.links().begin({}, {.duplicate_permille = 1000});
   const auto arrivals = network.datagram(kStart, 0, 1);
   REQUIRE(arrivals.count == 2);
   CHECK(arrivals.at[0] != arrivals.at[1]);

@@ -10,6 +10,7 @@ using namespace std::chrono_literals;
 constexpr TimePoint kStart{1h};
 const AttemptId kAttempt{{JobId{7}, 3}, 1};
 constexpr ProcessOptions kSupervised{.supervised = true, .supervisors = 1};
+constexpr ProcessOptions kContained{.supervised = false};
 
 task::Launch launch(std::vector<std::string> argv) {
   return {kAttempt, {.argv = std::move(argv), .cpu_millis = 500, .memory_bytes = 1 << 20}};
@@ -43,7 +44,7 @@ EndReason reason(Processes& processes) {
 }  // namespace
 
 TEST_CASE("processes: sleep runs as long as it says and leaves its resources") {
-  Processes processes({});
+  Processes processes(kContained);
   const auto ending = begin(processes, launch({"sleep", "0.5"}));
   CHECK(ending.at == kStart + 500ms);
   CHECK(processes.cpu_millis() == 500);
@@ -174,7 +175,7 @@ TEST_CASE("processes: a supervisor without node and tasks leaves after a minute"
 }
 
 TEST_CASE("processes: without supervisors they die with their node, and the power ends all") {
-  Processes contained({});
+  Processes contained(kContained);
   begin(contained, launch({"sleep", "10"}));
   CHECK(contained.orphan(kStart + 1s) == std::vector{kAttempt});
   CHECK(contained.running().empty());

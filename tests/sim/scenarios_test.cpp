@@ -198,6 +198,23 @@ TEST_CASE("scenarios: a client whose gateway dies at any moment submits nothing 
   }
 }
 
+TEST_CASE("scenarios: an owner whose clock was an hour ahead put off a retry by seconds only") {
+  Scenario three({.nodes = 3});
+  REQUIRE(three.found());
+  for (NodeIndex node = 0; node < 3; ++node) three.world().set_wall_offset(node, 55min);
+  three.submit({.spec = {.argv = {"flaky", "2"}, .retries = 1}, .count = 1});
+  REQUIRE(three.world().run_until([&] { return three.monitor().attempts().count() == 1; }, 5s));
+  REQUIRE(three.world().run_until([&] { return held_as(three, TaskState::ready) == 1; }, 5s));
+  three.monitor().set_faults(true);
+  for (NodeIndex node = 0; node < 3; ++node) {
+    three.world().crash(node);
+    three.world().set_wall_offset(node, 0min);
+    three.world().start(node);
+  }
+  CHECK(three.await_workload(2min));
+  CHECK(held_as(three, TaskState::succeeded) == 1);
+}
+
 TEST_CASE("scenarios: a cancel reaches tasks that run on other nodes than their owners") {
   Scenario five(kKeepersAndWorkers);
   REQUIRE(found_workers(five));
@@ -312,8 +329,10 @@ TEST_CASE(
     fourth.join = false;
     fourth.expect = 3;
     four.monitor().set_faults(true);
-    Faults& faults =
-        four.add_faults({.network = true, .crashes = true, .gap_max = 300ms, .length_max = 2s});
+    FaultOptions options = parse_faults("net,process").value();
+    options.gap_max = 300ms;
+    options.length_max = 2s;
+    Faults& faults = four.add_faults(options);
     for (NodeIndex node = 0; node < 4; ++node) four.world().start(node);
     CHECK_FALSE(four.world().run_until([&] { return clusters_served(four).size() > 1; }, 20s));
     faults.heal();

@@ -14,7 +14,7 @@ std::uint64_t trace_of(std::uint64_t seed) {
   Scenario three({.nodes = 3, .seed = seed});
   three.found();
   three.add_workload({.tasks = 200});
-  three.add_faults({.network = true, .crashes = true, .pauses = true, .disks = true});
+  three.add_faults(parse_faults("all").value());
   three.world().run_for(15s);
   return three.world().trace().hash();
 }
@@ -57,13 +57,6 @@ TEST_CASE("sim: events of one moment leave in the order in which they came") {
   CHECK(queue.pop() == -1);
   for (int i = 0; i < 100; ++i) CHECK(queue.pop() == i);
   CHECK(queue.empty());
-}
-
-TEST_CASE("sim: faults are named, and an unknown name says which there are") {
-  CHECK(parse_faults("none").value().any() == false);
-  CHECK(parse_faults("net,disk").value().disks);
-  CHECK(parse_faults("all").value().crashes);
-  CHECK(parse_faults("fire").error().message.find("crash") != std::string::npos);
 }
 
 }  // namespace shoal::sim

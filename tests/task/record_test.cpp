@@ -87,6 +87,10 @@ TEST_CASE("record: numbers out of bounds are refused") {
   spec.sleep = {};
   spec.retries = 1001;
   CHECK(problem(spec).contains("retries"));
+  spec.retries = 1;
+  spec.at_most_once = true;
+  CHECK(problem(spec).contains("at most once"));
+  spec.at_most_once = false;
   spec.retries = 0;
   spec.memory_bytes = ~std::uint64_t{0};
   CHECK(problem(spec).contains("memory"));

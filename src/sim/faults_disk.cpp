@@ -1,0 +1,157 @@
+// What disks and data folders do. What is spoilt stays a minority of every home (FaultAtlas).
+#include <array>
+#include <span>
+
+#include "sim/faults.hpp"
+
+namespace shoal::sim {
+namespace {
+
+using namespace std::chrono_literals;
+
+bool slow_disk(Faults& faults, Duration length) {
+  const NodeIndex index = faults.any_node();
+  DiskOptions& disk = faults.world().disk(index).options();
+  disk.slow_factor = static_cast<std::uint32_t>(10 + faults.random().below(1000));
+  faults.later(length, [&faults, index] { faults.world().disk(index).options().slow_factor = 1; });
+  return true;
+}
+
+// As disks about to fail do.
+bool slow_sync(Faults& faults, Duration length) {
+  const NodeIndex index = faults.any_node();
+  faults.world().disk(index).options().stall = 1s + faults.random().below(Duration(29s));
+  faults.later(length, [&faults, index] { faults.world().disk(index).options().stall = {}; });
+  return true;
+}
+
+bool lost_writes(Faults& faults, Duration length) {
+  const auto index = faults.any_running();
+  if (!index) return false;
+  faults.world().crash_at_sync(*index, SyncMoment::before_durable, [&faults, index, length] {
+    faults.world().crash_host(*index);
+    faults.restart_later(*index, length);
+  });
+  return true;
+}
+
+bool bit_flips(Faults& faults, Duration length) {
+  Simulator& world = faults.world();
+  const NodeIndex index = faults.any_node();
+  Random& random = faults.random();
+  std::uint32_t flipped = 0;
+  for (std::uint64_t i = 1 + random.below(8); i > 0; --i) {
+    const auto shards = static_cast<std::uint32_t>(world.config(index).shard_count);
+    const ShardId shard{static_cast<std::uint32_t>(random.below(shards))};
+    const auto place = world.disk(index).record_after({shard, {random.next(), 0}});
+    if (!place || !FaultAtlas(world).may_damage(index, place->first)) continue;
+    world.damage(index, *place);
+    ++flipped;
+  }
+  if (flipped == 0) return false;
+  // A node that runs notices only what it reads; one that starts, all.
+  if (world.up(index) && random.chance(3, 4)) {
+    faults.later(length / 4, [&faults, index] {
+      faults.world().crash(index);
+      faults.restart_later(index, 10ms);
+    });
+  }
+  return true;
+}
+
+// The process ends: what the kernel has done with the pages is not known.
+bool sync_error(Faults& faults, Duration length) {
+  const auto index = faults.any_running();
+  if (!index) return false;
+  faults.world().crash_at_sync(*index, SyncMoment::before_durable, [&faults, index, length] {
+    faults.restart_later(*index, length / 4);
+  });
+  return true;
+}
+
+bool disk_low(Faults& faults, Duration length) {
+  const NodeIndex index = faults.any_node();
+  faults.world().set_disk_low(index, true);
+  faults.later(length, [&faults, index] { faults.world().set_disk_low(index, false); });
+  return true;
+}
+
+// The reserve was not enough: a write fails and the process ends, until there is room again.
+bool disk_full(Faults& faults, Duration length) {
+  const NodeIndex index = faults.any_node();
+  faults.world().set_disk_low(index, true);
+  faults.later(length / 2, [&faults, index, length] {
+    faults.world().crash_at_sync(index, SyncMoment::before_durable, [&faults, index, length] {
+      faults.restart_later(index, length / 2 + 10ms);
+    });
+  });
+  faults.later(length, [&faults, index] { faults.world().set_disk_low(index, false); });
+  return true;
+}
+
+// Also a key without its store, and a store without its key: the node is a new one (F2).
+bool wiped(Faults& faults, Duration length) {
+  Simulator& world = faults.world();
+  const auto index = faults.any_up();
+  if (!index || !world.node(*index).serving() || !FaultAtlas(world).may_lose(*index)) return false;
+  world.crash_host(*index);
+  world.replace_store(*index);
+  faults.restart_later(*index, length / 2);
+  return true;
+}
+
+bool rolled_back(Faults& faults, Duration length) {
+  Simulator& world = faults.world();
+  const auto index = faults.any_running();
+  if (!index || !world.node(*index).serving()) return false;
+  faults.later(length, [&faults, index, image = world.disk(*index).image(), id = world.id(*index)] {
+    Simulator& later = faults.world();
+    if (later.id(*index) != id || !FaultAtlas(later).may_lose(*index)) return;
+    later.crash_host(*index);
+    later.load_store(*index, image);
+    faults.restart_later(*index, 100ms);
+    // It refuses this store; its operator then gives it an empty one.
+    faults.later(20s, [&faults, index] {
+      if (!faults.world().up(*index)) faults.restart_later(*index, 100ms);
+    });
+  });
+  return true;
+}
+
+bool cloned(Faults& faults, Duration length) {
+  Simulator& world = faults.world();
+  const auto index = faults.any_running();
+  if (!index || !world.node(*index).serving() || !FaultAtlas(world).may_lose(*index)) return false;
+  const NodeIndex copy = world.clone(*index);
+  world.abandon(copy);
+  world.start(copy);
+  faults.later(length, [&faults, index] {
+    Simulator& later = faults.world();
+    // Both have stopped voting, for good: the operator makes the original a new node.
+    if (!later.up(*index) && FaultAtlas(later).may_lose(*index)) later.replace_store(*index);
+    if (!later.up(*index)) later.start(*index);
+  });
+  return true;
+}
+
+using enum FaultFamily;
+
+constexpr std::array kKinds = std::to_array<FaultKind>({
+    {"slow-disk", "syncs take 10 to 1,000 times as long", disk, 4, &slow_disk},
+    {"slow-sync", "each sync takes 1 to 30 s", disk, 3, &slow_sync},
+    {"lost-writes", "power loss between write and sync", disk, 4, &lost_writes},
+    {"bit-flips", "records that do not match their checksums", disk, 4, &bit_flips},
+    {"sync-error", "a sync fails and ends the process", disk, 3, &sync_error},
+    {"disk-low", "less than the reserve is free", disk, 3, &disk_low, Feature::low_disk},
+    {"disk-full", "a write fails and ends the process", disk, 2, &disk_full, Feature::low_disk},
+    {"wiped", "an empty data folder: a new identity", disk, 2, &wiped},
+    {"rolled-back", "an older copy of the data folder", disk, 2, &rolled_back,
+     Feature::identity_guard},
+    {"cloned", "two live nodes with one key", disk, 1, &cloned, Feature::identity_guard},
+});
+
+}  // namespace
+
+std::span<const FaultKind> disk_faults() { return kKinds; }
+
+}  // namespace shoal::sim
