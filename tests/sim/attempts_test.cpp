@@ -396,7 +396,7 @@ TEST_CASE("attempts: at_most_once is never started twice, whatever fails") {
     Cluster five(options);
     five.submit(
         {.spec = {.argv = {"sleep", "4s"}, .cpu_millis = 500, .at_most_once = true}, .count = 200});
-    five.add_faults({.network = true, .crashes = true, .pauses = true, .disks = true});
+    five.add_faults(parse_faults("net,process,disk").value());
     five.world().run_for(40s);
     five.finish();
     std::map<TaskState, std::size_t> ends;
@@ -425,7 +425,7 @@ TEST_CASE("attempts: long tasks through random faults, none overlap and each has
     Cluster five(options);
     five.submit({.spec = {.argv = {"sleep", "45s"}, .cpu_millis = 500}, .count = 30});
     five.submit({.spec = {.argv = {"sleep", "3s"}, .cpu_millis = 500}, .count = 100});
-    five.add_faults({.network = true, .crashes = true, .pauses = true, .disks = true});
+    five.add_faults(parse_faults("net,process,disk").value());
     five.world().run_for(90s);
     five.finish();
   }
