@@ -110,7 +110,11 @@ void RecordBook::drop_shard(NodeId disk, ShardId shard) {
 }
 
 void RecordBook::forget_disk(NodeId disk) {
-  for (const auto& [shard, keys] : keys_) drop_shard(disk, shard);
+  for (const auto& [shard, keys] : keys_) {
+    for (const wire::RecordKey& key : keys) {
+      if (at(shard, key).copy(disk) != nullptr) damage(disk, shard, key);
+    }
+  }
 }
 
 const wire::ShardState* ShardBook::state(ShardId shard, NodeId disk) const {

@@ -65,7 +65,7 @@ class RecordBook {
   void drop(NodeId disk, ShardId shard, const wire::RecordKey& key);
   // Every copy of the shard, as a home that left it does (H5).
   void drop_shard(NodeId disk, ShardId shard);
-  void forget_disk(NodeId disk);  // Its content is another one from now on.
+  void forget_disk(NodeId disk);  // Its content is another one from now on: its copies are lost.
 
   // visit(key, entry), in the order in which the records were seen first.
   template <class Visit>

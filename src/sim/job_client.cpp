@@ -294,6 +294,7 @@ void JobClient::on_answer(wire::ClientReply reply) {
   } else if (const auto* tasks = std::get_if<wire::TasksReply>(&reply.body)) {
     pending_ = 0;
     read_tasks(question, *tasks);
+    if (!tasks->missing.empty()) return retry_later();  // Some shard had nobody to answer for it.
     for (const TaskStatus& status : tasks->tasks) verified(status);
     if (!tasks->tasks.empty()) page_at_ = tasks->tasks.back().index + 1;
     page_done(tasks->more && !tasks->tasks.empty());
