@@ -173,14 +173,15 @@ void Owner::drop_lacking(std::map<wire::RecordKey, Lacking>::iterator at) {
   lacking_.erase(at);
 }
 
-void Owner::on_fetched(NodeId, const wire::FetchedItem& item, Replica& replica, Effects& effects) {
+void Owner::on_fetched(TimePoint now, const wire::FetchedItem& item, Replica& replica,
+                       Effects& effects) {
   if (item.ballot != ballot_) return;
   for (const wire::Record& record : item.records) {
     const auto lacking = lacking_.find(record.key);
     // H3: only the version that was asked for serves.
     if (lacking == lacking_.end() || lacking->second.version != record.version) continue;
     replica.store(record.key, record.version, "");
-    effects.output.writes.push_back(wire::PutRecord{shard_, record});
+    send_batch(now, *peer(self_), {record}, false, replica, effects);
     for (const std::uint64_t read : lacking->second.reads) {
       effects.output.reads.push_back({.id = read, .shard = shard_, .key = record.key});
     }

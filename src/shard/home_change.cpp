@@ -26,9 +26,10 @@ bool Owner::config_held() const {
   return quorum(settings_.mutations, config_, [this](NodeId node) { return acknowledged(node); });
 }
 
-// The own copy is complete but for settled output that is still to come.
+// The own copy counts like any other, when the own disk has it (1.1): it has the config, and so all
+// that was written before, and every write since; settled output that is still to come lacks.
 bool Owner::holds_everything(const Peer& peer) const {
-  if (peer.node == self_) return lacking_.empty();
+  if (peer.node == self_ && !(lacking_.empty() && acknowledged(self_))) return false;
   const bool answered = std::ranges::all_of(
       peer.outstanding, [](const Batch& batch) { return batch.answered || batch.late; });
   return peer.missing.empty() && peer.reading == 0 && peer.awaiting == 0 && !peer.digest_wanted &&

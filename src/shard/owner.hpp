@@ -94,7 +94,7 @@ class Owner {
   bool on_promise(TimePoint now, NodeId from, const wire::PromiseItem& item,
                   const Replica& replica);
   // Values that were settled at the takeover and are not on the own disk.
-  void on_fetched(NodeId from, const wire::FetchedItem& item, Replica& replica, Effects& effects);
+  void on_fetched(TimePoint now, const wire::FetchedItem& item, Replica& replica, Effects& effects);
   void on_value(TimePoint now, const ReadPurpose& purpose, ValueRead answer, Replica& replica,
                 Effects& effects);
   // True: the value is not on the own disk; the read waits for it (C6), for kReadPatience at most.

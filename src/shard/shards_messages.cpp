@@ -129,7 +129,7 @@ void Shards::on_message(TimePoint now, NodeId from, const wire::Fetched& message
     if (slot->candidate) {
       advance(now, item.shard, *slot, slot->candidate->on_fetched(now, from, item, effects_));
     } else if (slot->owner) {
-      slot->owner->on_fetched(from, item, slot->replica, effects_);
+      slot->owner->on_fetched(now, item, slot->replica, effects_);
       mark_dirty(item.shard, *slot);
     }
   }

@@ -99,6 +99,50 @@ TEST_CASE("home change: while it is joint a record needs both majorities (O3, G2
   CHECK(world.committed(4, 0) > before);
 }
 
+// An owner whose own disk is slow: what it commits stands on nodes 1 and 2 and in its memory.
+TEST_CASE("home change: the owner's own copy counts for the new home when its disk has it (G3)") {
+  World world = owned();
+  int value = 0;
+  const auto held_back = [&](const Packet& packet) {
+    const auto* writes = std::get_if<wire::WriteRecords>(&packet.message);
+    if (writes == nullptr || packet.to != 3 || value == 0) return false;
+    return std::ranges::any_of(writes->items, [&](const wire::WriteItem& item) {
+      return std::ranges::any_of(item.records, [&](const wire::Record& record) {
+        return record.value == std::to_string(value);
+      });
+    });
+  };
+  // What comes and goes between node 0 and these, but for the new value to node 3.
+  const auto exchange = [&](const Set& nodes) {
+    for (int round = 0; round < 4; ++round) {
+      for (Packet& packet : std::exchange(world.net, {})) {
+        const bool among = nodes.contains(packet.to) || nodes.contains(packet.from);
+        if (among && !held_back(packet)) {
+          world.deliver(std::move(packet));
+        } else {
+          world.net.push_back(std::move(packet));
+        }
+      }
+      for (const std::size_t node : nodes) world.sync(node);
+    }
+  };
+  REQUIRE(world.change_home(0, {0, 1, 3}));
+  exchange({1, 2, 3});
+  world.sync(0);  // The last time. What it sends node 3 is all there was.
+  value = world.deepest(0) + static_cast<int>(kKeys);
+  REQUIRE(world.change(0, 0));
+  exchange({1, 2});
+  REQUIRE(world.committed(0, 0) == value);
+  exchange({1, 2, 3});
+  CHECK(world.at(0).config(kShard)->next.size() == 3);  // Joint, and not final.
+  world.crash(0);
+  world.take_over(3);
+  world.settle({0, 2, 3});
+  REQUIRE(world.at(3).owns(kShard));
+  CHECK(world.committed(3, 0) == value);
+  CHECK(world.failure() == "");
+}
+
 TEST_CASE("home change: it ends although new writes never stop (G3)") {
   World world = owned();
   REQUIRE(world.change_home(0, {0, 3, 4}));
