@@ -90,9 +90,10 @@ class Client {
   using OnUpdate = std::function<bool(const std::vector<TaskUpdate>&, const JobStatus*)>;
   asio::awaitable<Result<JobStatus>> watch(JobId job, WatchOptions options, OnUpdate on_update);
 
-  asio::awaitable<Result<JobDetails>> job(JobId id);
-  // Every task whose state's bit is set, in index order.
-  asio::awaitable<Result<std::vector<TaskStatus>>> tasks(JobId id, std::uint32_t states = ~0U);
+  asio::awaitable<Result<JobDetails>> job(JobId id, Consistency consistency = Consistency::strong);
+  // Every task whose state's bit is set.
+  asio::awaitable<Result<TaskListing>> tasks(JobId id, std::uint32_t states = ~0U,
+                                             Consistency consistency = Consistency::strong);
   asio::awaitable<Result<JobListing>> list(JobFilter filter);
   asio::awaitable<Result<void>> cancel(JobId job, std::optional<std::uint32_t> index = {});
   // Output of one stream (0 = stdout, 1 = stderr) of a task; `on_piece` hears it piece by piece.
@@ -102,6 +103,21 @@ class Client {
   // Without figures the gateway answers from its own table, at once.
   asio::awaitable<Result<ClusterView>> members(bool with_figures = true);
   asio::awaitable<Result<RingView>> ring(std::optional<JobId> job = {});
+
+  // Operators' commands. Each may be given again without harm, and each names its node, since
+  // another gateway may pass it on. ErrorCode::unavailable leaves open whether it was obeyed.
+  asio::awaitable<Result<void>> drain(NodeId node, bool on);
+  // The node's shards move away, then it ends; members() shows how far it is. `now`: it does not
+  // wait for them.
+  asio::awaitable<Result<void>> leave(NodeId node, bool now);
+  // REQUIRES: the member is dead.
+  asio::awaitable<Result<void>> forget(NodeId node);
+  // What `node` holds of the shard.
+  asio::awaitable<Result<ShardCopy>> shard_copy(NodeId node, ShardId shard,
+                                                std::chrono::milliseconds patience);
+  // `survivor` adopts its copy of a shard whose majority is lost for good. What only the lost ones
+  // knew is given up, and they are never listened to again.
+  asio::awaitable<Result<void>> recover(NodeId survivor, ShardId shard, std::vector<NodeId> lost);
 
   // A whole id, a unique prefix, a name of one job, or "@last". Errors name the candidates.
   asio::awaitable<Result<JobId>> resolve(std::string text);

@@ -1,6 +1,7 @@
-// What clients see of a cluster: its members, its ring, its jobs.
+// What clients see of a cluster: its members, its shards and who keeps them, its jobs.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,6 +11,11 @@
 #include "shoal/job.hpp"
 
 namespace shoal {
+
+// What an answer stands on. Strong: the owners had it confirmed by their homes after the question
+// came. Local: committed values as the owners remember them; one that was replaced and does not
+// know it yet may tell what is outdated.
+enum class Consistency : std::uint8_t { strong = 0, local = 1 };
 
 struct JobDetails {
   JobStatus status;
@@ -23,11 +29,32 @@ struct JobFilter {
   std::uint32_t states = ~0U;  // Bit for each JobState.
   std::optional<JobPrefix> prefix;
   std::string name;
+  // Strong: each row that is not finished is confirmed. Rows that nobody told of are missing.
+  Consistency consistency = Consistency::strong;
 };
 
 struct JobListing {
   std::vector<JobStatus> jobs;       // Newest first.
   std::vector<std::string> missing;  // Members that did not answer: rows may be missing.
+  std::vector<JobId> unconfirmed;    // Asked for strongly, and still as an owner remembers them.
+};
+
+// Tasks [first, last] of a job.
+struct TaskRange {
+  std::uint32_t first = 0;
+  std::uint32_t last = 0;
+  bool operator==(const TaskRange&) const = default;
+};
+
+// A shard that nobody answered for, and the tasks that it holds: they may be missing.
+struct ShardGap {
+  ShardId shard{};
+  std::vector<TaskRange> tasks;  // In order.
+};
+
+struct TaskListing {
+  std::vector<TaskStatus> tasks;  // In index order.
+  std::vector<ShardGap> missing;  // In shard order.
 };
 
 // Durations in microseconds.
@@ -61,7 +88,9 @@ struct MemberView {
   NodeId node;
   std::string name;
   std::string address;
-  std::string state;  // alive, suspect, dead, left
+  std::string state;      // alive, suspect, dead, left
+  bool draining = false;  // It keeps what it has and starts nothing new.
+  bool leaving = false;   // Its shards move away; then it leaves.
   std::string version;
   bool self = false;                   // The node that answered.
   std::optional<NodeFigures> figures;  // Absent: it did not answer in time.
@@ -75,10 +104,11 @@ struct ClusterView {
   std::vector<MemberView> members;
 };
 
+// Who keeps a shard, as the node that answered knows it.
 struct ShardView {
-  std::uint32_t shard = 0;
+  ShardId shard{};
   std::vector<NodeId> home;
-  NodeId owner;
+  NodeId owner;  // Zero: none is known.
   std::uint64_t round = 0;
 };
 
@@ -86,5 +116,34 @@ struct RingView {
   std::uint32_t shard_count = 0;
   std::vector<ShardView> shards;
 };
+
+// Orders the owners of one shard.
+struct BallotView {
+  std::uint64_t round = 0;
+  NodeId node;
+  auto operator<=>(const BallotView&) const = default;
+};
+
+enum class ShardRole : std::uint8_t { none = 0, candidate = 1, owner = 2 };
+
+// One node's copy of a shard. Configs are ordered by (ballot, seq).
+struct ShardCopy {
+  bool known = false;  // False: the node holds nothing of this shard.
+  ShardRole role = ShardRole::none;
+  BallotView promised;
+  BallotView ballot;
+  std::uint64_t seq = 0;
+  std::vector<NodeId> home;  // In rank order.
+  std::vector<NodeId> next;  // Not empty while the home changes: joint.
+  std::vector<NodeId> learners;
+  std::chrono::sys_seconds floor{};  // What expired until then is gone. 1970: nothing yet.
+  std::uint64_t records = 0;
+  std::uint64_t bad = 0;  // Records that do not match their checksum.
+  bool operator==(const ShardCopy&) const = default;
+};
+
+// The shard that holds a task of an array. A job's own record stands with its task 0.
+// REQUIRES: shard_count > 0.
+ShardId shard_of(TaskId task, std::uint32_t shard_count);
 
 }  // namespace shoal

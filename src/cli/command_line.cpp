@@ -44,6 +44,18 @@ std::vector<std::string> option_names(const CLI::App& app) {
   return names;
 }
 
+std::vector<std::string> command_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (!command->get_group().empty()) names.push_back(command->get_name());
+  }
+  return names;
+}
+
+void append(std::vector<std::string>& names, const std::vector<std::string>& more) {
+  names.insert(names.end(), more.begin(), more.end());
+}
+
 }  // namespace
 
 CommandLine split_command_line(const CLI::App& app, std::vector<std::string> words) {
@@ -80,13 +92,13 @@ std::string suggestion(const CLI::App& app, const std::string& word) {
   if (word.starts_with('-')) {
     known = option_names(app);
     for (const CLI::App* command : app.get_subcommands()) {
-      const auto more = option_names(*command);
-      known.insert(known.end(), more.begin(), more.end());
+      append(known, option_names(*command));
+      for (const CLI::App* inner : command->get_subcommands()) append(known, option_names(*inner));
     }
   } else if (app.get_subcommands().empty()) {
-    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-      if (!command->get_group().empty()) known.push_back(command->get_name());
-    }
+    known = command_names(app);
+  } else if (app.get_subcommands().front()->get_subcommands().empty()) {
+    known = command_names(*app.get_subcommands().front());
   }
   const std::string name = word.substr(0, word.find('='));
   const std::string found = nearest(name, known);

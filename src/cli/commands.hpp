@@ -16,6 +16,7 @@ struct GlobalOptions {
   bool quiet = false;
   std::string color = "auto";  // auto, always, never
   bool verbose = false;
+  bool strict = false;  // A partial answer ends with kExitUnreachable.
   std::string timeout;  // A duration; empty: the command's default.
   int exit_code = 0;
   // What stands behind `--`, or from the first word that is no option on: for the commands that
@@ -29,7 +30,7 @@ inline constexpr int kExitGood = 0;
 inline constexpr int kExitFailed = 1;  // What was asked about ended badly.
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitNotFound = 3;
-inline constexpr int kExitUnreachable = 4;
+inline constexpr int kExitUnreachable = 4;  // Also a partial answer, under --strict.
 inline constexpr int kExitRefused = 5;
 inline constexpr int kExitConflict = 6;       // Exists or ended already.
 inline constexpr int kExitTimeout = 124;      // --timeout passed; the job lives on.
@@ -46,6 +47,13 @@ void add_wait(CLI::App& app, GlobalOptions& options);
 void add_cancel(CLI::App& app, GlobalOptions& options);
 void add_nodes(CLI::App& app, GlobalOptions& options);
 void add_ring(CLI::App& app, GlobalOptions& options);
+void add_drain(CLI::App& app, GlobalOptions& options);  // And undrain.
+void add_leave(CLI::App& app, GlobalOptions& options);
+void add_forget(CLI::App& app, GlobalOptions& options);
+void add_shard(CLI::App& app, GlobalOptions& options);
+void add_shard_ls(CLI::App& shard, GlobalOptions& options);
+void add_shard_show(CLI::App& shard, GlobalOptions& options);
+void add_shard_recover(CLI::App& shard, GlobalOptions& options);
 void add_version(CLI::App& app, GlobalOptions& options);
 
 void add_node(CLI::App& app, GlobalOptions& options);

@@ -117,8 +117,9 @@ Json json_of(const JobStatus& job) {
 Json json_of(const TaskStatus& task, const NodeNames& names) {
   Json json{{"index", task.index},       {"state", to_string(task.state)},
             {"attempt", task.attempt},   {"failures", task.failures},
-            {"argument", task.argument}, {"node", nullptr},
-            {"node_id", nullptr},        {"result", nullptr}};
+            {"argument", task.argument}, {"recovered", task.recovered},
+            {"node", nullptr},           {"node_id", nullptr},
+            {"result", nullptr}};
   if (task.node) {
     json["node"] = name_of(names, task.node);
     json["node_id"] = to_string(task.node);
@@ -130,9 +131,12 @@ Json json_of(const TaskStatus& task, const NodeNames& names) {
 Json json_of(const JobListing& listing) {
   Json jobs = Json::array();
   for (const JobStatus& job : listing.jobs) jobs.push_back(json_of(job));
+  Json unconfirmed = Json::array();
+  for (const JobId id : listing.unconfirmed) unconfirmed.push_back(to_string(id));
   return {{"schema", "shoal.jobs/1"},
           {"complete", listing.missing.empty()},
           {"missing", listing.missing},
+          {"unconfirmed", unconfirmed},
           {"jobs", jobs}};
 }
 
@@ -143,6 +147,8 @@ Json json_of(const ClusterView& view) {
               {"name", member.name},
               {"address", member.address},
               {"state", member.state},
+              {"draining", member.draining},
+              {"leaving", member.leaving},
               {"version", member.version},
               {"self", member.self},
               {"figures", nullptr}};

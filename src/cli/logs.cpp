@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "base/format.hpp"
+#include "cli/consistency.hpp"
 #include "cli/program.hpp"
 
 namespace shoal::cli {
@@ -119,9 +120,13 @@ asio::awaitable<void> read_array(Program& program, std::shared_ptr<Reading> read
       reading->code = program.failed(tasks.error());
       co_return;
     }
-    for (const TaskStatus& task : *tasks) {
+    for (const TaskStatus& task : tasks->tasks) {
       if (task.attempt == 0) continue;
       co_await read_task(program, reading, {job, task.index});
+    }
+    if (!tasks->missing.empty()) {
+      program.note(gap_text(tasks->missing));
+      if (reading->code == kExitGood) reading->code = kExitUnreachable;
     }
     co_return;
   }

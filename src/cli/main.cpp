@@ -43,6 +43,7 @@ void add_global_options(CLI::App& app, GlobalOptions& globals) {
       ->check(CLI::IsMember({"auto", "always", "never"}));
   app.add_option("--timeout", globals.timeout, "How long to look for a node that answers")
       ->envname("SHOAL_TIMEOUT");
+  app.add_flag("--strict", globals.strict, "An answer that lacks something ends with status 4");
   app.add_flag("-v,--verbose", globals.verbose, "Say more");
   app.set_version_flag("--version", format("shoal {}", kVersion));
 }
@@ -58,6 +59,10 @@ void add_commands(CLI::App& app, GlobalOptions& globals) {
   add_cancel(app, globals);
   add_nodes(app, globals);
   add_ring(app, globals);
+  add_shard(app, globals);
+  add_drain(app, globals);
+  add_leave(app, globals);
+  add_forget(app, globals);
   add_node(app, globals);
   add_dev(app, globals);
   add_sim(app, globals);

@@ -4,6 +4,7 @@
 
 #include "base/format.hpp"
 #include "base/units.hpp"
+#include "cli/members.hpp"
 #include "cli/program.hpp"
 
 namespace shoal::cli {
@@ -17,7 +18,7 @@ std::string cpu_text(std::uint32_t millis) {
 std::vector<std::string> row_of(const Program& program, const MemberView& member) {
   const std::string name = printable(member.name) + (member.self ? " *" : "");
   std::vector<std::string> row{name, member.address,
-                               state_text(program.out_style(), word_of_member(member.state))};
+                               state_text(program.out_style(), word_of_member(state_of(member)))};
   const std::size_t figures = program.wide() ? 13 : 8;
   if (!member.figures) {
     row.resize(3 + figures, "-");
@@ -64,8 +65,8 @@ Table table_of(const Program& program, const ClusterView& view) {
 }
 
 std::string summary(const ClusterView& view) {
-  std::map<std::string, std::size_t> states;
-  for (const MemberView& member : view.members) ++states[member.state];
+  std::map<std::string_view, std::size_t> states;
+  for (const MemberView& member : view.members) ++states[state_of(member)];
   std::string text = format("{} members:", view.members.size());
   std::string_view separator = " ";
   for (const auto& [state, count] : states) {

@@ -1,8 +1,10 @@
 #include "cli/program.hpp"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/experimental/as_tuple.hpp>
@@ -130,6 +132,28 @@ int Program::failed(const Error& error) {
   const int code = exit_code_of(error.code);
   print_error(options_, error, code);
   return code;
+}
+
+// The terminal is looked at now and then: a read that waits would keep Ctrl-C waiting too.
+asio::awaitable<Result<void>> Program::confirm(std::string_view question) {
+  constexpr std::chrono::milliseconds kStep{50};
+  if (isatty(STDIN_FILENO) != 1) {
+    co_return fail(ErrorCode::bad_input,
+                   format("this asks first, and there is no terminal to ask on: {}. Give --yes if "
+                          "that is what you want",
+                          question));
+  }
+  std::fflush(stdout);
+  std::fprintf(stderr, "%.*s? Type yes: ", static_cast<int>(question.size()), question.data());
+  std::fflush(stderr);
+  pollfd waiting{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+  while (poll(&waiting, 1, 0) == 0) co_await sleep(kStep);
+  std::array<char, 64> line{};
+  const ssize_t count = read(STDIN_FILENO, line.data(), line.size());
+  std::string_view answer(line.data(), count > 0 ? static_cast<std::size_t>(count) : 0);
+  while (answer.ends_with('\n') || answer.ends_with(' ')) answer.remove_suffix(1);
+  if (answer == "yes") co_return Result<void>{};
+  co_return fail(ErrorCode::refused, "nothing was done, since the answer was not yes");
 }
 
 void Program::spawn(asio::awaitable<void> work) {

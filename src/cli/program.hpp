@@ -51,6 +51,13 @@ class Program {
   // Prints the error; the result is its exit status.
   int failed(const Error& error);
 
+  // The exit status of an answer that lacks something, which is said in a note.
+  int partial() const { return options_.strict ? kExitUnreachable : kExitGood; }
+
+  // Asks before something that cannot be taken back; only `yes` will do. Without a terminal to ask
+  // on, the error says to give --yes.
+  asio::awaitable<Result<void>> confirm(std::string_view question);
+
   // Called at the first Ctrl-C in place of the default. A second one always ends the program.
   void on_interrupt(std::function<void()> handler) { interrupt_ = std::move(handler); }
   // Ends run() at once with this status.

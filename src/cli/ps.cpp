@@ -4,6 +4,7 @@
 
 #include "base/format.hpp"
 #include "base/units.hpp"
+#include "cli/consistency.hpp"
 #include "cli/program.hpp"
 
 namespace shoal::cli {
@@ -13,6 +14,7 @@ struct PsOptions {
   std::uint32_t limit = 50;
   std::vector<std::string> states;
   std::string name;
+  Consistency consistency = Consistency::strong;
 };
 
 WallTime wall_now() {
@@ -67,17 +69,26 @@ Table table_of(const Program& program, const JobListing& listing) {
   return table;
 }
 
-void print(Program& program, const JobListing& listing) {
+void print(Program& program, const JobListing& listing, Consistency consistency) {
   if (program.jsonl()) {
     for (const JobStatus& job : listing.jobs) program.out_json(json_of(job));
   } else if (program.json()) {
-    program.out_json(json_of(listing));
+    Json json = json_of(listing);
+    json["consistency"] = to_string(consistency);
+    program.out_json(json);
   } else if (program.options().quiet) {
     for (const JobStatus& job : listing.jobs) program.out(to_string(job.id) + "\n");
   } else if (listing.jobs.empty()) {
     program.note("no jobs yet; submit one with: shoal run -- hostname");
   } else {
     program.out(table_of(program, listing).text(program.out_style()));
+  }
+  note_consistency(program, consistency);
+  if (!listing.unconfirmed.empty()) {
+    program.note(
+        format("note: {} of these jobs stand as an owner remembers them: no majority of "
+               "their homes confirmed it in time. See: shoal shard ls",
+               listing.unconfirmed.size()));
   }
   if (listing.missing.empty()) return;
   std::string names;
@@ -90,10 +101,12 @@ asio::awaitable<int> ps(Program& program, std::shared_ptr<const PsOptions> optio
   if (!states) co_return program.failed(states.error());
   JobFilter filter{.limit = options->limit, .states = *states};
   filter.name = options->name;
+  filter.consistency = options->consistency;
   const auto listing = co_await program.client().list(std::move(filter));
   if (!listing) co_return program.failed(listing.error());
-  print(program, *listing);
-  co_return kExitGood;
+  print(program, *listing, options->consistency);
+  const bool whole = listing->missing.empty() && listing->unconfirmed.empty();
+  co_return whole ? kExitGood : program.partial();
 }
 
 }  // namespace
@@ -106,6 +119,10 @@ void add_ps(CLI::App& app, GlobalOptions& globals) {
   command->add_option("--state", options->states, "Only jobs that are open, closed or finished")
       ->delimiter(',');
   command->add_option("--name", options->name, "Only jobs of this name");
+  add_consistency(*command, options->consistency);
+  command->footer(
+      "A partial list names the members that did not answer; its exit status is 0, with --strict "
+      "4.");
   command->callback([options, &globals] {
     run_client(globals, [options](Program& program) { return ps(program, options); });
   });

@@ -105,8 +105,10 @@ StateWord word_of(TaskState state) {
 StateWord word_of_member(std::string_view state) {
   if (state == "alive") return {"alive", "●", '*', Tone::good};
   if (state == "suspect") return {"suspect", "◐", '~', Tone::busy};
+  if (state == "draining") return {"draining", "◇", '-', Tone::busy};
+  if (state == "leaving") return {"leaving", "◇", '-', Tone::busy};
   if (state == "dead") return {"dead", "✖", 'x', Tone::bad};
-  if (state == "left") return {"left", "◇", '-', Tone::dim};
+  if (state == "left") return {"left", "⊘", '-', Tone::dim};
   return {"unknown", "?", '?', Tone::plain};
 }
 

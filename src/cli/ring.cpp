@@ -14,7 +14,10 @@ Json json_of(const RingView& ring, const NodeNames& names) {
   for (const ShardView& shard : ring.shards) {
     Json home = Json::array();
     for (const NodeId node : shard.home) home.push_back(name_of(names, node));
-    Json row{{"shard", shard.shard}, {"home", home}, {"owner", nullptr}, {"round", shard.round}};
+    Json row{{"shard", static_cast<std::uint32_t>(shard.shard)},
+             {"home", home},
+             {"owner", nullptr},
+             {"round", shard.round}};
     if (shard.owner) row["owner"] = name_of(names, shard.owner);
     shards.push_back(std::move(row));
   }
@@ -50,9 +53,9 @@ void print_home(Program& program, JobId job, const RingView& ring, const NodeNam
       replicas += (replicas.empty() ? "" : ", ") + name_of(names, node);
     }
     program.out(format("job {}  shard {} of {}  owner {} (round {})  replicas {}\n",
-                       shown_id(program.out_style(), job), shard.shard, ring.shard_count,
-                       shard.owner ? name_of(names, shard.owner) : "not known", shard.round,
-                       replicas.empty() ? "none" : replicas));
+                       shown_id(program.out_style(), job), static_cast<std::uint32_t>(shard.shard),
+                       ring.shard_count, shard.owner ? name_of(names, shard.owner) : "not known",
+                       shard.round, replicas.empty() ? "none" : replicas));
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/format.hpp"
 #include "base/units.hpp"
+#include "cli/consistency.hpp"
 #include "cli/program.hpp"
 
 namespace shoal::cli {
@@ -13,14 +14,15 @@ struct ShowOptions {
   std::string selector;
   bool tasks = false;
   bool spec = false;
+  Consistency consistency = Consistency::strong;
 };
 
 // What `show` prints, gathered.
 struct View {
   JobDetails job;
-  std::vector<TaskStatus> tasks;
+  TaskListing listing;
   NodeNames names;
-  bool one = false;  // One task was asked for, or the job has only one.
+  Consistency consistency = Consistency::strong;
 };
 
 std::string needs_text(const TaskSpec& spec) {
@@ -79,13 +81,21 @@ void print_tasks(Program& program, const View& view) {
                {"TOOK", right},
                {"END", left},
                {"ARGUMENT", left}});
-  for (const TaskStatus& task : view.tasks) {
-    table.add({format("{}", task.index), state_text(program.out_style(), word_of(task.state)),
-               format("{}", task.attempt), task.node ? name_of(view.names, task.node) : "-",
+  for (const TaskStatus& task : view.listing.tasks) {
+    std::string state = state_text(program.out_style(), word_of(task.state));
+    if (task.recovered) state += paint(program.out_style(), Tone::busy, " recovered");
+    table.add({format("{}", task.index), std::move(state), format("{}", task.attempt),
+               task.node ? name_of(view.names, task.node) : "-",
                task.result ? took_text(*task.result) : "-",
                task.result ? end_text(*task.result) : "-", printable(task.argument)});
   }
   program.out(table.text(program.out_style()));
+  if (std::ranges::any_of(view.listing.tasks, &TaskStatus::recovered)) {
+    program.note(
+        "recovered: from a copy that an operator adopted when the others were lost; what only "
+        "those "
+        "knew is missing");
+  }
 }
 
 void print_json(Program& program, const View& view) {
@@ -93,11 +103,47 @@ void print_json(Program& program, const View& view) {
   json["owner"] = name_of(view.names, view.job.owner);
   json["home"] = Json::array();
   for (const NodeId node : view.job.home) json["home"].push_back(name_of(view.names, node));
+  json["consistency"] = to_string(view.consistency);
+  json["complete"] = view.listing.missing.empty();
+  json["missing"] = json_of(view.listing.missing);
   json["task_list"] = Json::array();
-  for (const TaskStatus& task : view.tasks) {
+  for (const TaskStatus& task : view.listing.tasks) {
     json["task_list"].push_back(json_of(task, view.names));
   }
   program.out_json(json);
+}
+
+// The tasks that were asked for, when any were.
+asio::awaitable<Result<void>> add_tasks(Program& program, const ShowOptions& options,
+                                        std::optional<std::uint32_t> index, View& view) {
+  const JobStatus& job = view.job.status;
+  if (view.job.single) {
+    view.listing.tasks.push_back(*view.job.single);
+  } else if (options.tasks || index) {
+    auto listing = co_await program.client().tasks(job.id, ~0U, options.consistency);
+    if (!listing) co_return std::unexpected(listing.error());
+    view.listing = std::move(*listing);
+  }
+  if (!index) co_return Result<void>{};
+  std::erase_if(view.listing.tasks, [&](const TaskStatus& task) { return task.index != *index; });
+  std::erase_if(view.listing.missing, [&](const ShardGap& gap) {
+    return std::ranges::none_of(gap.tasks, [&](const TaskRange& range) {
+      return range.first <= *index && *index <= range.last;
+    });
+  });
+  if (!view.listing.tasks.empty()) {
+    view.listing.missing.clear();
+  } else if (!view.listing.missing.empty()) {
+    co_return fail(ErrorCode::unavailable,
+                   format("shard {}, which holds task {} of {}, did not answer; see: shoal shard "
+                          "show {}[{}]",
+                          static_cast<std::uint32_t>(view.listing.missing.front().shard), *index,
+                          short_text(job.id), short_text(job.id), *index));
+  } else {
+    co_return fail(ErrorCode::not_found, format("job {} has no task {}; it has {}, counted from 0",
+                                                short_text(job.id), *index, job.count));
+  }
+  co_return Result<void>{};
 }
 
 asio::awaitable<int> show(Program& program, std::shared_ptr<const ShowOptions> options) {
@@ -105,34 +151,23 @@ asio::awaitable<int> show(Program& program, std::shared_ptr<const ShowOptions> o
   if (!selector) co_return program.failed(selector.error());
   const auto id = co_await program.client().resolve(selector->job);
   if (!id) co_return program.failed(id.error());
-  auto job = co_await program.client().job(*id);
+  auto job = co_await program.client().job(*id, options->consistency);
   if (!job) co_return program.failed(job.error());
-  View view{.job = std::move(*job)};
+  View view{.job = std::move(*job), .consistency = options->consistency};
   view.names = co_await program.node_names();
-  if (view.job.single) {
-    view.tasks.push_back(*view.job.single);
-  } else if (options->tasks || selector->index) {
-    auto tasks = co_await program.client().tasks(*id);
-    if (!tasks) co_return program.failed(tasks.error());
-    view.tasks = std::move(*tasks);
-  }
-  if (selector->index) {
-    std::erase_if(view.tasks,
-                  [&](const TaskStatus& task) { return task.index != selector->index; });
-    if (view.tasks.empty()) {
-      co_return program.failed(
-          {ErrorCode::not_found, format("job {} has no task {}; it has {}, counted from 0",
-                                        short_text(*id), *selector->index, view.job.status.count)});
-    }
-  }
+  const auto added = co_await add_tasks(program, *options, selector->index, view);
+  if (!added) co_return program.failed(added.error());
   if (program.json()) {
     print_json(program, view);
-    co_return kExitGood;
+  } else {
+    print_head(program, view);
+    if (options->spec) print_spec(program, view.job.status.spec);
+    if (!view.listing.tasks.empty()) print_tasks(program, view);
   }
-  print_head(program, view);
-  if (options->spec) print_spec(program, view.job.status.spec);
-  if (!view.tasks.empty()) print_tasks(program, view);
-  co_return kExitGood;
+  note_consistency(program, view.consistency);
+  if (view.listing.missing.empty()) co_return kExitGood;
+  program.note(gap_text(view.listing.missing));
+  co_return program.partial();
 }
 
 }  // namespace
@@ -145,6 +180,10 @@ void add_show(CLI::App& app, GlobalOptions& globals) {
       ->required();
   command->add_flag("--tasks", options->tasks, "All tasks of an array");
   command->add_flag("--spec", options->spec, "Folder, variables and limits too");
+  add_consistency(*command, options->consistency);
+  command->footer(
+      "A partial list of tasks names the shards that did not answer and the tasks that may be\n"
+      "missing; its exit status is 0, with --strict 4.");
   command->callback([options, &globals] {
     run_client(globals, [options](Program& program) { return show(program, options); });
   });

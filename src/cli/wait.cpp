@@ -3,6 +3,7 @@
 
 #include "base/format.hpp"
 #include "base/units.hpp"
+#include "cli/consistency.hpp"
 #include "cli/outcome.hpp"
 #include "cli/program.hpp"
 
@@ -21,20 +22,22 @@ asio::awaitable<void> tell_failures(Program& program, const JobStatus& job) {
   constexpr std::uint32_t kBadStates = 1U << static_cast<unsigned>(TaskState::failed) |
                                        1U << static_cast<unsigned>(TaskState::lost) |
                                        1U << static_cast<unsigned>(TaskState::expired);
-  const auto tasks = co_await program.client().tasks(job.id, kBadStates);
-  if (!tasks) co_return;
+  const auto listing = co_await program.client().tasks(job.id, kBadStates);
+  if (!listing) co_return;
+  const std::vector<TaskStatus>& tasks = listing->tasks;
   const NodeNames names = co_await program.node_names();
-  for (std::size_t i = 0; i < tasks->size() && i < kFailuresShown; ++i) {
-    const TaskStatus& task = (*tasks)[i];
+  for (std::size_t i = 0; i < tasks.size() && i < kFailuresShown; ++i) {
+    const TaskStatus& task = tasks[i];
     program.note(
         format("  {}[{}]  {}  {}  {}", short_text(job.id), task.index,
                task.result ? end_text(*task.result) : std::string(word_of(task.state).word),
                task.node ? name_of(names, task.node) : "-", printable(task.argument)));
   }
-  if (tasks->size() > kFailuresShown) {
-    program.note(format("  and {} more: shoal show --tasks {}", tasks->size() - kFailuresShown,
+  if (tasks.size() > kFailuresShown) {
+    program.note(format("  and {} more: shoal show --tasks {}", tasks.size() - kFailuresShown,
                         short_text(job.id)));
   }
+  if (!listing->missing.empty()) program.note(gap_text(listing->missing));
 }
 
 asio::awaitable<int> wait_for_all(Program& program, std::shared_ptr<const WaitOptions> options) {

@@ -9,8 +9,6 @@
 namespace shoal {
 namespace {
 
-constexpr std::uint32_t kCandidatesMax = 20;
-
 NodeFigures figures_of(const wire::NodeStats& stats) {
   return {.tasks_run = stats.tasks_run,
           .tasks_stolen = stats.tasks_stolen,
@@ -50,75 +48,15 @@ MemberView view_of(wire::MemberRow row) {
                   .name = std::move(row.info.name),
                   .address = to_string(row.info.address),
                   .state = std::string(word(row.state)),
+                  .draining = row.info.draining,
+                  .leaving = row.info.leaving,
                   .version = std::move(row.version),
                   .self = row.self};
   if (row.stats) view.figures = figures_of(*row.stats);
   return view;
 }
 
-Error ambiguous(const std::string& text, const std::vector<JobStatus>& jobs, bool by_name) {
-  std::string candidates;
-  for (const JobStatus& job : jobs) {
-    candidates += format("{}{}", candidates.empty() ? "" : ", ", short_text(job.id, 8));
-    if (!job.name.empty()) candidates += format(" ({})", job.name);
-  }
-  return {ErrorCode::conflict,
-          format("{} \"{}\" fits several jobs: {}. Give more characters of the id",
-                 by_name ? "the name" : "the prefix", text, candidates)};
-}
-
 }  // namespace
-
-Client::Impl::Task<Result<JobListing>> Client::Impl::list(JobFilter filter) {
-  const auto self = shared_from_this();
-  wire::ListJobs ask{.limit = filter.limit, .states = filter.states};
-  ask.name = std::move(filter.name);
-  if (filter.prefix) {
-    ask.prefix_bits = filter.prefix->bits;
-    ask.prefix_mask = filter.prefix->mask;
-  }
-  auto reply = co_await call_for<wire::JobList>(std::move(ask));
-  if (!reply) co_return std::unexpected(reply.error());
-  JobListing listing;
-  listing.jobs = std::move(reply->jobs);
-  listing.missing = std::move(reply->missing);
-  co_return listing;
-}
-
-Client::Impl::Task<Result<JobId>> Client::Impl::resolve(std::string text) {
-  const auto self = shared_from_this();
-  if (const auto whole = parse_job_id(text)) co_return *whole;
-  const bool newest = text == "@last";
-  std::vector<std::string> missing;
-  const auto prefix = parse_job_prefix(text);
-  if (newest || (prefix && !text.empty())) {
-    JobFilter filter{.limit = newest ? 1 : kCandidatesMax};
-    if (!newest) filter.prefix = prefix;
-    const auto found = co_await list(std::move(filter));
-    if (!found) co_return std::unexpected(found.error());
-    if (found->jobs.size() == 1) co_return found->jobs.front().id;
-    if (found->jobs.size() > 1) co_return std::unexpected(ambiguous(text, found->jobs, false));
-    missing = found->missing;
-  }
-  if (!newest && !text.empty()) {
-    JobFilter filter{.limit = kCandidatesMax};
-    filter.name = text;
-    const auto found = co_await list(std::move(filter));
-    if (!found) co_return std::unexpected(found.error());
-    if (found->jobs.size() == 1) co_return found->jobs.front().id;
-    if (found->jobs.size() > 1) co_return std::unexpected(ambiguous(text, found->jobs, true));
-    missing = found->missing;
-  }
-  std::string away;
-  for (const std::string& node : missing) away += (away.empty() ? "" : ", ") + node;
-  if (!away.empty()) {
-    co_return fail(
-        ErrorCode::unavailable,
-        format("no job \"{}\" was found, but {} did not answer and may hold it", text, away));
-  }
-  co_return fail(ErrorCode::not_found,
-                 format("there is no job \"{}\"; `shoal ps` lists those there are", text));
-}
 
 Client::Client(asio::io_context& context, ClientOptions options)
     : impl_(std::make_shared<Impl>(context, std::move(options))) {}
@@ -135,21 +73,13 @@ asio::awaitable<Result<JobStatus>> Client::watch(JobId job, WatchOptions options
   return impl_->watch(job, options, std::move(on_update));
 }
 
-asio::awaitable<Result<JobDetails>> Client::job(JobId id) {
-  const auto impl = impl_;
-  const wire::GetJob get{.job = id};
-  auto reply = co_await impl->call_for<wire::JobReply>(get);
-  if (!reply) co_return std::unexpected(reply.error());
-  JobDetails details;
-  details.status = std::move(reply->status);
-  details.owner = reply->owner;
-  details.home = std::move(reply->home);
-  details.single = std::move(reply->single);
-  co_return details;
+asio::awaitable<Result<JobDetails>> Client::job(JobId id, Consistency consistency) {
+  return impl_->job(id, consistency);
 }
 
-asio::awaitable<Result<std::vector<TaskStatus>>> Client::tasks(JobId id, std::uint32_t states) {
-  return impl_->tasks(id, states);
+asio::awaitable<Result<TaskListing>> Client::tasks(JobId id, std::uint32_t states,
+                                                   Consistency consistency) {
+  return impl_->tasks(id, states, consistency);
 }
 
 asio::awaitable<Result<JobListing>> Client::list(JobFilter filter) {
@@ -192,12 +122,33 @@ asio::awaitable<Result<RingView>> Client::ring(std::optional<JobId> job) {
   if (!reply) co_return std::unexpected(reply.error());
   RingView view{.shard_count = reply->shard_count};
   for (wire::RingRow& row : reply->rows) {
-    view.shards.push_back({.shard = static_cast<std::uint32_t>(row.shard),
-                           .home = std::move(row.home),
-                           .owner = row.owner,
-                           .round = row.round});
+    view.shards.push_back(
+        {.shard = row.shard, .home = std::move(row.home), .owner = row.owner, .round = row.round});
   }
   co_return view;
+}
+
+asio::awaitable<Result<void>> Client::drain(NodeId node, bool on) {
+  return impl_->command(node, wire::SetDraining{on});
+}
+
+asio::awaitable<Result<void>> Client::leave(NodeId node, bool now) {
+  return impl_->command(node, wire::LeaveCluster{now});
+}
+
+// Any node may spread it: the one that is talked to is told.
+asio::awaitable<Result<void>> Client::forget(NodeId node) {
+  return impl_->command({}, wire::ForgetNode{node});
+}
+
+asio::awaitable<Result<ShardCopy>> Client::shard_copy(NodeId node, ShardId shard,
+                                                      std::chrono::milliseconds patience) {
+  return impl_->shard_copy(node, shard, patience);
+}
+
+asio::awaitable<Result<void>> Client::recover(NodeId survivor, ShardId shard,
+                                              std::vector<NodeId> lost) {
+  return impl_->command(survivor, wire::RecoverShard{shard, std::move(lost)});
 }
 
 asio::awaitable<Result<JobId>> Client::resolve(std::string text) {

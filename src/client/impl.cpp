@@ -146,11 +146,13 @@ void Client::Impl::leave_if_stale(Session& session) {
   }
 }
 
-Client::Impl::Task<Result<wire::ClientReplyBody>> Client::Impl::call(wire::ClientRequestBody body) {
+Client::Impl::Task<Result<wire::ClientReplyBody>> Client::Impl::call(wire::ClientRequestBody body,
+                                                                     CallOptions options) {
   const auto self = shared_from_this();
-  const SteadyTime until = deadline();
+  const SteadyTime until = options.deadline.value_or(deadline());
   const SteadyTime stale = SteadyClock::now() + kStaleAfter;
   milliseconds wait = kPauseMin;
+  std::optional<Error> refusal;  // The last one: it says more than that time is up.
   while (true) {
     auto session = co_await connected(until);
     if (!session) co_return std::unexpected(session.error());
@@ -159,6 +161,7 @@ Client::Impl::Task<Result<wire::ClientReplyBody>> Client::Impl::call(wire::Clien
     const Answers::Event event = co_await answers->next(until);
     (*session)->forget(id, false);
     if (event == Answers::Event::timeout) {
+      if (refusal) co_return std::unexpected(*refusal);
       co_return fail(ErrorCode::unavailable,
                      format("{} gave no answer in time; the same request may be sent again",
                             (*session)->address()));
@@ -172,9 +175,9 @@ Client::Impl::Task<Result<wire::ClientReplyBody>> Client::Impl::call(wire::Clien
     wire::ClientReplyBody reply = std::move(answers->reply().body);
     const auto* error = std::get_if<Error>(&reply);
     if (error == nullptr) co_return reply;
-    if (!retryable(error->code) || SteadyClock::now() + wait >= until) {
-      co_return std::unexpected(*error);
-    }
+    const bool again = options.retry_refusals && retryable(error->code);
+    if (!again || SteadyClock::now() + wait >= until) co_return std::unexpected(*error);
+    refusal = *error;
     co_await pause(wait);
     wait = std::min(2 * wait, kPauseMax);
     if (SteadyClock::now() >= stale) leave_if_stale(**session);

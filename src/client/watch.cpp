@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/format.hpp"
 #include "client/impl.hpp"
 #include "client/watch_filter.hpp"
 
@@ -84,40 +85,27 @@ Client::Impl::Task<Result<JobStatus>> Client::Impl::watch(JobId job, WatchOption
   }
   if (!following.stopped && options.tasks && !complete(following, options)) {
     // The rest without output: better told late and short than not at all.
-    auto rest = co_await tasks(job, ~0U);
+    auto rest = co_await tasks(job, ~0U, Consistency::strong);
     if (!rest) co_return std::unexpected(rest.error());
     std::vector<TaskUpdate> news;
-    for (TaskStatus& status : *rest) {
+    for (TaskStatus& status : rest->tasks) {
       if (following.filter.accept(status)) news.push_back({.status = std::move(status)});
     }
     if (on_update && !news.empty()) on_update(news, nullptr);
+    if (!rest->missing.empty()) {
+      co_return fail(
+          ErrorCode::unavailable,
+          format("the job is finished, but nobody tells of its tasks in {} shards: their "
+                 "homes do not answer. Ask again when they are back; `shoal shard ls` "
+                 "shows them",
+                 rest->missing.size()));
+    }
   }
   if (following.last) co_return *following.last;
   const wire::GetJob get{.job = job};
   auto reply = co_await call_for<wire::JobReply>(get);
   if (!reply) co_return std::unexpected(reply.error());
   co_return std::move(reply->status);
-}
-
-Client::Impl::Task<Result<std::vector<TaskStatus>>> Client::Impl::tasks(JobId id,
-                                                                        std::uint32_t states) {
-  const auto self = shared_from_this();
-  std::vector<TaskStatus> all;
-  std::uint32_t from = 0;
-  while (true) {
-    const wire::ShowTasks show{.job = id, .from = from, .states = states};
-    auto page = co_await call_for<wire::TasksReply>(show);
-    if (!page) co_return std::unexpected(page.error());
-    for (TaskStatus& status : page->tasks) {
-      if (status.index < from) continue;
-      all.push_back(std::move(status));
-    }
-    // A page that brings nothing new would be asked for for ever.
-    if (!page->more || all.empty() || all.back().index < from) break;
-    from = all.back().index + 1;
-  }
-  std::ranges::sort(all, {}, &TaskStatus::index);
-  co_return all;
 }
 
 Client::Impl::Task<Result<void>> Client::Impl::read_log(

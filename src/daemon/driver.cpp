@@ -154,6 +154,7 @@ class Driver::Parts {
   std::vector<wire::Message> to_self_;
   bool ready_ = false;
   bool finishing_ = false;
+  bool refused_ = false;  // The node must not go on.
   std::uint64_t garbage_seen_ = 0;
 };
 
@@ -262,7 +263,7 @@ int Driver::Parts::run() {
   context_.run();
   writer_.reset();  // What is queued still reaches the disk.
   reader_.reset();
-  return 0;
+  return refused_ ? 1 : 0;
 }
 
 // --- Inputs ------------------------------------------------------------------------------------
@@ -414,7 +415,10 @@ void Driver::Parts::turn() {
   node::Output output = node_->take_output();
   clocks_read_ = false;
   const TimePoint wake_at = output.wake_at;
-  const bool stopped = output.stopped;
+  if (!output.refused.empty() && !std::exchange(refused_, true)) {
+    log::error("daemon", "{}", output.refused);
+  }
+  const bool stopped = output.stopped || refused_;
   note_changes();
   carry_out(order_.on_output(std::move(output)));
   arm_wake_timer(wake_at);

@@ -35,6 +35,7 @@ void Commands::restore(std::string_view name, std::string_view value) {
 
 void Commands::start(Now now) {
   next_gossip_ = now.steady + kLostInterval;
+  if (lost(context_.self())) refuse_self();  // As it was told before it was started again.
   if (drained_before_) set_draining(now, true);
 }
 
@@ -237,16 +238,19 @@ void Commands::on_recovered(Now, ShardId shard) {
 
 // --- Nodes that are lost ---
 
+void Commands::refuse_self() {
+  context_.output.refused =
+      "an operator declared this node lost for good, and its shards were recovered without it: "
+      "what its store promised counts no more. Start it with a new identity (--new-identity)";
+}
+
 bool Commands::add_lost(Now now, const std::vector<NodeId>& nodes) {
   bool more = false;
   for (const NodeId node : nodes) {
     if (!lost_.insert(node).second) continue;
     more = true;
     if (node == context_.self()) {
-      context_.output.refused =
-          "an operator declared this node lost for good, and its shards were recovered without it: "
-          "what its store promised counts no more. Start it with a new identity "
-          "(--new-identity)";
+      refuse_self();
     } else if (member(node) != nullptr) {
       context_.membership->forget(now.steady, node);
     }

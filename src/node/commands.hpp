@@ -75,6 +75,7 @@ class Commands {
   void answer(NodeId gateway, std::uint64_t id, Answer body);
   bool add_lost(Now now, const std::vector<NodeId>& nodes);
   void persist_lost();
+  void refuse_self();
   void set_draining(Now now, bool on);
   std::vector<NodeId> lost_list() const { return {lost_.begin(), lost_.end()}; }
   const membership::Member* member(NodeId node) const { return context_.membership->find(node); }

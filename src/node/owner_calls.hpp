@@ -30,7 +30,8 @@ struct ClientRef {
   auto operator<=>(const ClientRef&) const = default;
 };
 
-inline constexpr Duration kClientPatience = std::chrono::seconds(30);
+// Less than a client waits (ClientOptions::timeout): it should hear who does not answer.
+inline constexpr Duration kClientPatience = std::chrono::seconds(10);
 inline constexpr Duration kAnswerTimeout = std::chrono::seconds(1);
 inline constexpr Duration kOwnerRetry = std::chrono::milliseconds(200);
 inline constexpr Duration kClosedRetry = std::chrono::milliseconds(100);

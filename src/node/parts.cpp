@@ -379,10 +379,10 @@ wire::NodeStats Node::Parts::local_stats() const {
                         .dropped_inputs = context.counters.dropped_inputs};
   for (std::uint32_t number = 0; number < context.shard_count; ++number) {
     const ShardId shard{number};
-    if (shards.config(shard) != nullptr) ++stats.shards_home;
     if (shards.owns(shard)) ++stats.shards_owned;
     stats.records += shards.record_count(shard);
   }
+  stats.shards_home = home_changes.homes();
   stats.sync = {sync_times.count(), sync_times.quantile(500), sync_times.quantile(990)};
   stats.uptime_ms = static_cast<std::uint64_t>((now.wall - context.started_wall).count());
   const scheduling::Resources capacity = runner.capacity();

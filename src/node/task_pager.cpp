@@ -12,6 +12,9 @@ namespace {
 constexpr std::size_t kTaskFixedBytes = 250;
 // Then the page is answered without the tasks of that shard.
 constexpr Duration kRunPatience = std::chrono::seconds(5);
+// Of a shard that was silent lately, so that a long listing does not wait for it at every page.
+constexpr Duration kSilentPatience = std::chrono::milliseconds(500);
+constexpr Duration kSilentLately = std::chrono::seconds(30);
 
 std::size_t task_bytes(const TaskStatus& task) {
   return kTaskFixedBytes + task.argument.size() + (task.result ? task.result->message.size() : 0);
@@ -85,6 +88,11 @@ void TaskPager::ask_window(Now now, ClientRef client, Page& page) {
   page.next = end;
 }
 
+bool TaskPager::silent_lately(Now now, ShardId shard) const {
+  const auto found = silent_.find(shard);
+  return found != silent_.end() && now.steady < found->second + kSilentLately;
+}
+
 void TaskPager::ask_run(Now now, ClientRef client, Page& page, std::uint32_t from,
                         std::uint32_t end) {
   const wire::GetTasks get{.job = page.ask.job,
@@ -92,9 +100,10 @@ void TaskPager::ask_run(Now now, ClientRef client, Page& page, std::uint32_t fro
                            .limit = end - from,
                            .states = page.ask.states,
                            .local = page.ask.local};
+  const ShardId shard = task::shard_of(TaskId{get.job, from}, context_.shard_count);
+  const bool lately = silent_lately(now, shard);
   page.calls[from] =
-      calls_.ask(now, task::shard_of(TaskId{get.job, from}, context_.shard_count), get,
-                 now.steady + kRunPatience,
+      calls_.ask(now, shard, get, now.steady + (lately ? kSilentPatience : kRunPatience),
                  [this, client, from, end](Now then, NodeId, wire::OwnerReplyBody& body) {
                    on_run(then, client, from, end, body);
                  });
@@ -109,9 +118,13 @@ void TaskPager::on_run(Now now, ClientRef client, std::uint32_t from, std::uint3
   const bool silent = error != nullptr && error->code == ErrorCode::unavailable;
   if (reply == nullptr && !silent) return fail(client, body);
   wire::TasksReply nothing;
+  const ShardId shard = task::shard_of(TaskId{page.ask.job, from}, context_.shard_count);
   if (silent) {
-    page.missing.insert(task::shard_of(TaskId{page.ask.job, from}, context_.shard_count));
+    page.missing.insert(shard);
+    if (!silent_lately(now, shard)) silent_[shard] = now.steady;
     reply = &nothing;
+  } else {
+    silent_.erase(shard);
   }
   std::uint32_t last = from;
   bool any = false;
@@ -131,12 +144,14 @@ void TaskPager::on_run(Now now, ClientRef client, std::uint32_t from, std::uint3
 void TaskPager::answer(ClientRef client, Page& page) {
   std::ranges::sort(page.tasks, {}, &TaskStatus::index);
   wire::TasksReply reply{.more = page.next < page.count,
-                         .missing = {page.missing.begin(), page.missing.end()}};
+                         .missing = {page.missing.begin(), page.missing.end()},
+                         .next = page.next};
   std::size_t bytes = 0;
   for (TaskStatus& task : page.tasks) {
     bytes += task_bytes(task);
     if (bytes > kMessageBytes && !reply.tasks.empty()) {
       reply.more = true;
+      reply.next = task.index;
       break;
     }
     reply.tasks.push_back(std::move(task));

@@ -42,6 +42,7 @@ class TaskPager {
   void on_job(Now now, ClientRef client, wire::OwnerReplyBody& body);
   void ask_window(Now now, ClientRef client, Page& page);
   void ask_run(Now now, ClientRef client, Page& page, std::uint32_t from, std::uint32_t end);
+  bool silent_lately(Now now, ShardId shard) const;
   void on_run(Now now, ClientRef client, std::uint32_t from, std::uint32_t end,
               wire::OwnerReplyBody& body);
   void answer(ClientRef client, Page& page);
@@ -50,6 +51,7 @@ class TaskPager {
   Context& context_;
   OwnerCalls& calls_;
   std::map<ClientRef, Page> pages_;
+  std::map<ShardId, TimePoint> silent_;  // When nobody answered for the shard in kRunPatience.
 };
 
 }  // namespace shoal::node

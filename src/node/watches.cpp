@@ -11,7 +11,8 @@ TaskStatus Watches::status_of(std::uint32_t index, const task::TaskRecord& task)
           .node = task.node,
           .argument = task.argument,
           .result = task.result,
-          .failures = task.failures};
+          .failures = task.failures,
+          .recovered = task.recovered};
 }
 
 void Watches::subscribe(Now now, NodeId gateway, ShardId shard, const wire::WatchShard& watch) {

@@ -219,6 +219,7 @@ JobReply get(schema::JobReply::Reader in, Reading& reading) {
 void put(schema::TasksReply::Builder out, const TasksReply& reply) {
   if (!reply.tasks.empty()) put_list(out.initTasks(count(reply.tasks)), reply.tasks);
   out.setMore(reply.more);
+  out.setNext(reply.next);
   if (!reply.missing.empty()) {
     put_numbers<std::uint32_t>(out.initMissing(count(reply.missing)), reply.missing);
   }
@@ -229,6 +230,7 @@ TasksReply get(schema::TasksReply::Reader in, Reading& reading) {
       .tasks = get_list<TaskStatus>(in.getTasks(), reading),
       .more = in.getMore(),
       .missing = get_numbers<ShardId>(in.getMissing(), reading, kShardsMax),
+      .next = in.getNext(),
   };
 }
 

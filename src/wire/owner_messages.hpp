@@ -107,7 +107,10 @@ struct JobReply {
 struct TasksReply {
   std::vector<TaskStatus> tasks;
   bool more = false;
-  std::vector<ShardId> missing;  // Shards of the job that nobody answered for (to clients only).
+  // To clients only: shards of the job that nobody answered for, and the first index behind those
+  // that this page speaks of.
+  std::vector<ShardId> missing;
+  std::uint32_t next = 0;
 };
 struct TailReply {
   bool known = false;

@@ -131,6 +131,7 @@ struct TasksReply {
   more @0 :Bool;
   tasks @1 :List(Task.TaskStatus);
   missing @2 :List(UInt32);
+  next @3 :UInt32;
 }
 
 struct TailReply {

@@ -1,28 +1,20 @@
 // Whole commands against a node that is not there: what they ask, write and exit with.
 #include <doctest/doctest.h>
-#include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
 #include <asio/post.hpp>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
-#include <sstream>
 #include <thread>
 
 #include "../client/fake_node.hpp"
-#include "cli/command_line.hpp"
-#include "cli/commands.hpp"
+#include "harness.hpp"
 
 namespace shoal::cli {
 namespace {
 
 using client::FakeNode;
 using client::World;
-using Words = std::vector<std::string>;
 
 constexpr std::size_t kLongBytes = 100'000;
 
@@ -136,65 +128,6 @@ class Cluster {
   World::Send watch_;
   JobId job_;
 };
-
-struct Folder {
-  Folder() {
-    std::array<char, 32> name{"/tmp/shoal-cli-test-XXXXXX"};
-    path = mkdtemp(name.data());
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::string read(const std::string& name) const {
-    std::ifstream file(path + "/" + name, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
-  std::string path;
-};
-
-// Sends standard output and error to files while a command runs.
-class Capture {
- public:
-  explicit Capture(const Folder& folder) {
-    for (const int stream : {1, 2}) {
-      std::fflush(stream == 1 ? stdout : stderr);
-      saved_[static_cast<std::size_t>(stream)] = dup(stream);
-      const std::string path = folder.path + (stream == 1 ? "/stdout" : "/stderr");
-      std::FILE* file = std::fopen(path.c_str(), "w");
-      dup2(fileno(file), stream);
-      std::fclose(file);
-    }
-  }
-  ~Capture() {
-    for (const int stream : {1, 2}) {
-      std::fflush(stream == 1 ? stdout : stderr);
-      dup2(saved_[static_cast<std::size_t>(stream)], stream);
-      close(saved_[static_cast<std::size_t>(stream)]);
-    }
-  }
-  Capture(const Capture&) = delete;
-  Capture& operator=(const Capture&) = delete;
-
- private:
-  std::array<int, 3> saved_{};
-};
-
-int shoal(const Folder& folder, const std::string& address, Words words) {
-  CLI::App app("test", "shoal");
-  GlobalOptions globals{.addresses = {address}};
-  app.fallthrough();
-  app.add_flag("-q", globals.quiet);
-  app.add_flag_callback("--json", [&globals] { globals.output = "json"; });
-  add_run(app, globals);
-  add_submit(app, globals);
-  add_map(app, globals);
-  add_wait(app, globals);
-  add_nodes(app, globals);
-  CommandLine line = split_command_line(app, std::move(words));
-  globals.command = std::move(line.command);
-  std::ranges::reverse(line.options);
-  const Capture capture(folder);
-  app.parse(line.options);
-  return globals.exit_code;
-}
 
 std::size_t count_lines(const std::string& text) {
   return static_cast<std::size_t>(std::ranges::count(text, '\n'));

@@ -6,39 +6,16 @@
 #include <utility>
 
 #include "fake_node.hpp"
+#include "fixture.hpp"
 
 namespace shoal {
 namespace {
 
 using client::FakeJob;
 using client::FakeNode;
+using client::Fixture;
+using client::quick;
 using client::World;
-
-struct Fixture {
-  asio::io_context context{1};
-  World world;
-
-  // Turns the loop until `call` has its result.
-  template <class T>
-  Result<T> run(asio::awaitable<Result<T>> call) {
-    std::optional<Result<T>> result;
-    asio::co_spawn(context, std::move(call), [&](std::exception_ptr error, Result<T> value) {
-      REQUIRE(!error);
-      result = std::move(value);
-    });
-    context.restart();
-    while (!result && context.run_one() > 0) {
-    }
-    REQUIRE(result);
-    return std::move(*result);
-  }
-};
-
-ClientOptions quick(std::vector<std::string> addresses) {
-  return {.addresses = std::move(addresses),
-          .connect_timeout = std::chrono::milliseconds(500),
-          .timeout = std::chrono::milliseconds(3000)};
-}
 
 Submission array_of(std::size_t count) {
   Submission submission{.name = "many", .array = true};

@@ -159,12 +159,12 @@ TEST_CASE("gateway: while the owner is dead its home is asked, and who took over
   CHECK(asked[0].to == world.id(3));
 }
 
-TEST_CASE("gateway: after 30 s without a majority the homes that are away are named") {
+TEST_CASE("gateway: after 10 s without a majority the homes that are away are named") {
   GatewayWorld world;
   world.kill(2);
   world.kill(3);
   world.client(1, wire::CreateJob{.job = kJob});
-  world.pass(29s);
+  world.pass(9s);
   CHECK(world.heard.empty());
   world.pass(2s);
   REQUIRE(world.refusal());
@@ -222,6 +222,21 @@ TEST_CASE("tasks: a page merges the runs in index order and passes over empty wi
   CHECK(page.tasks[0].index == 75);
   CHECK(page.tasks[2].index == 129);
   CHECK(page.more);
+  CHECK(page.next == 138);
+}
+
+TEST_CASE("tasks: a page that nobody answered for names the shards, and where to go on") {
+  GatewayWorld world;
+  world.client(1, wire::ShowTasks{.job = kJob, .from = 40, .limit = 24});
+  world.answer_all<wire::GetJob>(wire::JobReply{.status = {.id = kJob, .count = 200}});
+  REQUIRE(world.asked<wire::GetTasks>().size() == 1);
+  world.pass(10s);
+  REQUIRE(world.heard.size() == 1);
+  const auto& page = std::get<wire::TasksReply>(world.heard[0].body);
+  CHECK(page.tasks.empty());
+  CHECK(page.missing.size() == 1);
+  CHECK(page.more);
+  CHECK(page.next == 64);
 }
 
 TEST_CASE("tasks: the task of a one-task job stands in the job's record") {

@@ -32,11 +32,12 @@ consteval int field_count() {
     return 2;
   if (OneOf<T, IndirectPing, PingAck, Record, PrepareItem, DigestEntry, FetchItem, FetchedItem,
             AckException, TableEntry, TableEntries, OwnerRequest, TaskEvent, CountQueryItem,
-            WatchJob, Quantiles, ClientReply, task::SpecRecord, ShardState, HeldAttempt, TasksReply,
-            Renewed, OwnershipItem, StoreQuery>)
+            WatchJob, Quantiles, ClientReply, task::SpecRecord, ShardState, HeldAttempt, Renewed,
+            OwnershipItem, StoreQuery>)
     return 3;
   if (OneOf<T, Ping, MemberTable, ShardConfig, RefuseItem, FoundingMember, FoundingOffer,
-            FoundingWord, CreateTasks, WatchShard, JobReply, TaskEvents, RingRow, NodeAnswer>)
+            FoundingWord, CreateTasks, WatchShard, JobReply, TaskEvents, RingRow, NodeAnswer,
+            TasksReply>)
     return 4;
   if (OneOf<T, GetTasks, GrantItem, Grant, OutcomeItem, ShowTasks, FoundingRecord, CountItem,
             ListJobs, ReadLog, MemberList, task::OutputRead, task::OutputPiece>)
