@@ -226,6 +226,7 @@ void Attempts::on_first_process_ended(Task& task, int status, const rusage& usag
     result.reason = EndReason::signalled;
     result.signal = WTERMSIG(status);
     result.exit_status = 128 + result.signal;
+    if (result.signal == SIGKILL && task.group) task.group->set_killed();
   } else {
     result.exit_status = WEXITSTATUS(status);
   }

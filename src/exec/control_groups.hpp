@@ -63,6 +63,7 @@ class TaskGroup {
   std::array<Descriptor, 2> doors() const;
 
   void kill();
+  void set_killed() { killed_ = true; }  // Somebody else may have done it.
   bool empty() const { return group_empty(tree_.get()); }
   bool memory_exceeded() const;  // Something was killed because the limit was reached.
 

@@ -130,6 +130,13 @@ TEST_CASE("groups: a group is used again after a good end, and tasks start well 
     REQUIRE(node.run_until([&] { return node.ended.contains(id); }));
     CHECK(node.shell("echo fine").result.good());
   }
+  // By its own hand, too.
+  const auto suicide = node.shell(
+      "group=$(sed -n 's/^0:://p' /proc/self/cgroup); "
+      "for root in /sys/fs/cgroup /sys/fs/cgroup/unified; do "
+      "test -e $root$group/cgroup.kill && echo 1 > $root$group/cgroup.kill; done; sleep 0.1");
+  CHECK((suicide.result.signal == SIGKILL) == grouping().starts_with("cgroup v2"));
+  for (int i = 0; i < 3; ++i) CHECK(node.shell("echo fine").result.good());
 }
 
 TEST_CASE("groups: nothing is left of them when the supervisor has ended, or was killed") {

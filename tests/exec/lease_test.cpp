@@ -43,6 +43,8 @@ TEST_CASE("lease: at its end the whole tree is killed, and given back rather tha
   for (const pid_t pid : pids) CHECK_FALSE(runs(pid));
   CHECK(node.ended.at(id).result.reason == EndReason::node_stopped);
   CHECK(node.ended.at(id).result.message.find("lease") != std::string::npos);
+  // What comes after it is not hit by the same kill.
+  for (int i = 0; i < 3; ++i) CHECK(node.shell("echo fine").tails[0] == "fine\n");
 }
 
 TEST_CASE("lease: it is enforced while the node does not turn, by the moment it ends") {
