@@ -40,7 +40,6 @@ struct NodeFlags {
   std::string advertise;
   bool end_tasks = false;
 };
-static_assert(daemon::kRefusedStatus == kExitRefused);
 
 Result<std::string> checked_name(const std::string& name) {
   const auto visible = [](char c) { return c > ' ' && c != 0x7f; };

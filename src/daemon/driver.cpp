@@ -417,7 +417,7 @@ void Driver::Parts::turn() {
 // Nothing of this output may be done. Tasks end with their leases, which nobody renews.
 void Driver::Parts::refuse(const std::string& why) {
   log::error("daemon", "{}", why);
-  status_ = kRefusedStatus;
+  status_ = kExitIdentity;
   executor_->leave();
   context_.stop();
 }
@@ -448,6 +448,7 @@ void Driver::Parts::note_changes() {
 
 // The node has said and written all: let it leave the queues.
 asio::awaitable<void> Driver::Parts::finish() {
+  executor_->dismiss_idle();
   const auto idle = [this] { return order_.settled() && transport_->idle() && executor_->idle(); };
   for (int i = 0; i < kFlushStepsMax && !idle(); ++i) {
     flush_timer_.expires_after(kFlushStep);

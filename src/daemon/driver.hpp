@@ -27,8 +27,8 @@
 
 namespace shoal::daemon {
 
-// The exit status of a node that must not go on (F2).
-inline constexpr int kRefusedStatus = 5;
+// The exit status of a node that must not go on (F2): EX_CONFIG of sysexits.h.
+inline constexpr int kExitIdentity = 78;
 
 struct DriverConfig {
   std::string name;
@@ -64,7 +64,7 @@ class Driver {
   Address listening() const;
 
   // Until SIGTERM or SIGINT and the node's orderly stop; a second signal ends the process at once.
-  // Returns the exit status: 0, or kRefusedStatus.
+  // Returns the exit status: 0, or kExitIdentity when the node must not go on.
   int run();
 
  private:

@@ -94,6 +94,7 @@ class Executor::State : public std::enable_shared_from_this<Executor::State> {
   void extend(const task::Extend& extend);
   void settled(const AttemptId& attempt);
   bool idle() const;
+  void dismiss_idle();
   void leave();
   void end_all();
 
@@ -152,6 +153,7 @@ class Executor::State : public std::enable_shared_from_this<Executor::State> {
   Attempts attempts_;
   std::size_t ended_count_ = 0;
   std::uint64_t next_number_ = 0;
+  bool dismissing_ = false;
   bool stopped_ = false;
 };
 
@@ -383,7 +385,8 @@ void Executor::State::bound_unsettled(const SupervisorPtr& supervisor) {
 }
 
 void Executor::State::quit_if_drained(const SupervisorPtr& supervisor) {
-  if (supervisor->own() || supervisor->phase != Phase::serving) return;
+  if (supervisor->own() && !dismissing_) return;
+  if (supervisor->phase != Phase::serving) return;
   if (!supervisor->running.empty() || !supervisor->unsettled.empty()) return;
   supervisor->phase = Phase::quitting;
   supervisor->silent_checks = 0;
@@ -464,7 +467,7 @@ void Executor::State::bury(const SupervisorPtr& supervisor) {
     --ended_count_;
   }
   supervisor->unsettled.clear();
-  if (supervisor->own()) {
+  if (supervisor->own() && !dismissing_) {
     const bool short_lived = std::chrono::steady_clock::now() - supervisor->since < kLifetimeMin;
     after(supervisor->timer, short_lived ? kLifetimeMin : std::chrono::seconds(0),
           [supervisor](State& state) { state.replace(supervisor); });
@@ -500,6 +503,11 @@ void Executor::State::replace(const SupervisorPtr& supervisor) {
 bool Executor::State::idle() const {
   return std::ranges::all_of(
       supervisors_, [](const SupervisorPtr& each) { return !each->link || each->link->idle(); });
+}
+
+void Executor::State::dismiss_idle() {
+  dismissing_ = true;
+  for (const SupervisorPtr& each : supervisors_) quit_if_drained(each);
 }
 
 void Executor::State::leave() {
@@ -541,6 +549,7 @@ task::OutputPiece Executor::read_output(const task::OutputRead& request) const {
 }
 
 bool Executor::idle() const { return state_->idle(); }
+void Executor::dismiss_idle() { state_->dismiss_idle(); }
 void Executor::leave() { state_->leave(); }
 void Executor::end_all() { state_->end_all(); }
 std::size_t Executor::running() const { return state_->running(); }

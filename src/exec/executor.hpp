@@ -78,6 +78,9 @@ class Executor {
 
   // Nothing that was said waits to be written.
   bool idle() const;
+  // Supervisors with nothing to run or to tell quit; call it before leave(), and let it be written.
+  // REQUIRES: nothing is launched any more.
+  void dismiss_idle();
   // The tasks stay with their supervisors. Nothing is reported after it.
   void leave();
   // Ends all supervisors and tasks, and waits for that (a few seconds at most, see

@@ -15,7 +15,8 @@
 // 4. After `quit` nothing of its tasks runs, and it exits.
 //
 // It leads a session of its own and heeds no signal but SIGKILL, so that whatever ends the node's
-// group or terminal leaves it alone.
+// group or terminal leaves it alone. (Who kills the node's whole control group kills it too: a
+// service of systemd needs KillMode=process.)
 //
 // Limits: as many attempts as the node launches, and as many unsettled results as it leaves so.
 #pragma once

@@ -27,9 +27,20 @@ def bearing(mark):
     return [pid for pid in found if process_lives(pid)]
 
 
-def groups():
-    """The folders of control groups that supervisors made."""
-    return {str(path) for path in pathlib.Path("/sys/fs/cgroup").glob("**/shoal-*")}
+def groups_of(folder):
+    """The control groups of the supervisors that are listed below this folder."""
+    found = set()
+    for path in pathlib.Path(folder).rglob("*.process"):
+        try:
+            lines = path.read_text().splitlines()
+        except OSError:
+            continue  # It has just gone.
+        found.update(line.split(" ", 1)[1] for line in lines if line.startswith("group "))
+    return found
+
+
+def left_of(groups):
+    return [path for path in groups if os.path.exists(path)]
 
 
 class OneNode(unittest.TestCase):
@@ -40,7 +51,6 @@ class OneNode(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="shoal-e2e-")
         self.port = free_port()
-        self.groups_before = groups()
         self.process = None
         self.addCleanup(self.clean)
         self.start()
@@ -51,10 +61,11 @@ class OneNode(unittest.TestCase):
             self.process.kill()
             self.process.wait()
         pids = self.supervisors()
+        groups = groups_of(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
         # Without their folder they cannot be found again: they end what they run, and themselves.
         eventually(lambda: not any(map(process_lives, pids)), "supervisors end without folder", 20)
-        eventually(lambda: groups() <= self.groups_before, "no control group is left", 20)
+        eventually(lambda: not left_of(groups), "no control group is left", 20)
 
     def start(self, *options, env=None):
         with open(f"{self.folder}/node.log", "a", encoding="utf-8") as log:
@@ -157,6 +168,13 @@ class Restart(OneNode):
         self.assertTrue(self.supervisors())
         self.start()
         self.check_once(job, marks, 4)
+
+    def test_a_stop_without_tasks_leaves_no_process_behind(self):
+        self.good("run", "--", "true")
+        pids = self.supervisors()
+        self.assertEqual(len(pids), os.cpu_count())
+        self.assertEqual(self.terminate(), 0)
+        eventually(lambda: not any(map(process_lives, pids)), "the supervisors quit", 10)
 
     def test_tasks_run_through_an_upgrade(self):
         self.kill()
@@ -261,13 +279,13 @@ class ProcessOne(OneNode):
 
 class Dev(unittest.TestCase):
     def test_dev_stop_leaves_no_process_behind(self):
-        before = groups()
         cluster = Cluster(2)
         try:
             job = cluster.submit("--array", "0-3", "--", "sh", "-c", "setsid sleep 600 & sleep 600")
             mark = f"SHOAL_JOB_ID={job}"
             eventually(lambda: bearing(mark), "tasks run")
             pids = [pid for index in range(2) for pid in supervisors_of(cluster.pid(index))]
+            groups = groups_of(cluster.folder)
             self.assertTrue(pids)
             killed = cluster.pid(1)
             cluster.kill(1)
@@ -277,7 +295,7 @@ class Dev(unittest.TestCase):
             cluster.dev("stop")
             self.assertEqual(bearing(mark), [])
             self.assertFalse(any(map(process_lives, pids)))
-            self.assertLessEqual(groups(), before)
+            self.assertEqual(left_of(groups), [])
         finally:
             cluster.stop()
 

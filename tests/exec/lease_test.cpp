@@ -17,9 +17,17 @@ using namespace std::chrono_literals;
 
 namespace {
 
+// The machine of a test is busy; a lease's margins are 11 % of five seconds.
+constexpr auto kLate = 500ms;
+
 // A shell and a child that has left its session; both pids are its first two lines.
 const std::vector<std::string> kTree{"sh", "-c",
                                      "echo $$; setsid sh -c 'echo $$; exec sleep 60' & sleep 60"};
+
+bool in_group(pid_t pid) {
+  return read_whole("/proc/" + std::to_string(pid) + "/cgroup").find("/shoal-") !=
+         std::string::npos;
+}
 
 std::vector<pid_t> await_pids(NodeSide& node, const AttemptId& id) {
   std::string text;
@@ -39,7 +47,7 @@ TEST_CASE("lease: at its end the whole tree is killed, and given back rather tha
   const auto pids = await_pids(node, id);
   REQUIRE(node.run_until([&] { return node.ended.contains(id); }, 3s));
   CHECK(boot_now() >= lease_end);
-  CHECK(boot_now() < lease_end + 300ms);
+  CHECK(boot_now() < lease_end + kLate);
   for (const pid_t pid : pids) CHECK_FALSE(runs(pid));
   CHECK(node.ended.at(id).result.reason == EndReason::node_stopped);
   CHECK(node.ended.at(id).result.message.find("lease") != std::string::npos);
@@ -56,7 +64,7 @@ TEST_CASE("lease: it is enforced while the node does not turn, by the moment it 
   // Nobody turns the node's loop: the same to a supervisor as a node that is stopped by a signal.
   REQUIRE(eventually(gone, 3s));
   CHECK(boot_now() >= lease_end);
-  CHECK(boot_now() < lease_end + 200ms);
+  CHECK(boot_now() < lease_end + kLate);
 }
 
 TEST_CASE("lease: extensions move it on, never back") {
@@ -109,7 +117,7 @@ TEST_CASE("lease: without a node they end all the same, and the next process hea
   const auto pids = await_pids(node, id);
   node.crash();
   REQUIRE(eventually([&] { return std::ranges::none_of(pids, runs); }, 3s));
-  CHECK(boot_now() < lease_end + 200ms);
+  CHECK(boot_now() < lease_end + kLate);
   node.begin();
   REQUIRE(node.run_until([&] { return node.recovery_complete; }));
   CHECK(node.recovered.empty());
@@ -122,6 +130,7 @@ TEST_CASE("lease: a supervisor held up by a disk does not hold up the ends of le
   const TimePoint lease_end = boot_now() + 900ms;
   const AttemptId id = node.launch({.argv = kTree}, lease_end);
   const auto pids = await_pids(node, id);
+  const bool grouped = in_group(pids.front());
   // An output file that cannot be opened until somebody reads from it, like a disk that does not
   // answer: the supervisor waits inside the kernel.
   const AttemptId loud = NodeSide::attempt(node.next_index);
@@ -132,7 +141,9 @@ TEST_CASE("lease: a supervisor held up by a disk does not hold up the ends of le
   CHECK_FALSE(node.ended.contains(loud));
   REQUIRE(eventually([&] { return !runs(pids.front()); }, 3s));
   CHECK(boot_now() >= lease_end);
-  CHECK(boot_now() < lease_end + 200ms);
+  // A control group is killed as a whole; without one, only what is in the process group.
+  CHECK((!grouped || eventually([&] { return !runs(pids.back()); }, 100ms)));
+  CHECK(boot_now() < lease_end + kLate);
   const int reader = open(output.c_str(), O_RDONLY | O_NONBLOCK);
   REQUIRE(node.run_until([&] { return node.ended.size() == 2; }));
   close(reader);

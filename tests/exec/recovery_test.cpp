@@ -285,6 +285,20 @@ TEST_CASE(
   REQUIRE(node.run_until([&] { return node.recovery_complete; }));
 }
 
+TEST_CASE(
+    "recovery: a node that leaves for a while dismisses the supervisors that have nothing to do") {
+  NodeSide node(2);
+  const AttemptId id = node.launch(patient(node));
+  REQUIRE(has_begun(node, id));
+  node.executor->dismiss_idle();
+  REQUIRE(node.run_until([&] { return node.executor->idle(); }));
+  node.crash();
+  CHECK(eventually([&] { return node.listed().size() == 1; }, 3s));
+  node.begin();
+  REQUIRE(node.run_until([&] { return node.recovery_complete; }));
+  CHECK(node.recovered.contains(id));
+}
+
 TEST_CASE("recovery: a supervisor whose folder was removed ends its tasks") {
   NodeSide node;
   const AttemptId id = node.launch({.argv = {"sh", "-c", "echo $$; exec sleep 60"}});
