@@ -184,17 +184,24 @@ int start_one(const GlobalOptions& options, const DevFlags& flags, DevCluster& c
   return serving ? kExitGood : failed(options, serving.error());
 }
 
+// Nothing stays behind: nodes first, then the tasks that they left with their supervisors.
 int stop_all(const GlobalOptions& options, DevCluster& cluster) {
   Program program(options);
   if (!cluster.any_running()) program.note("no node runs");
   for (std::size_t i = 0; i < cluster.nodes().size(); ++i) cluster.signal(i, SIGTERM);
+  int exit_code = kExitGood;
   for (std::size_t i = 0; i < cluster.nodes().size(); ++i) {
-    if (cluster.wait_for_end(i, kStopTimeMax)) continue;
-    program.note(format("node {} did not stop in time and was killed", cluster.nodes()[i].name));
-    cluster.signal(i, SIGKILL);
-    cluster.wait_for_end(i, kKillTimeMax);
+    const std::string& name = cluster.nodes()[i].name;
+    if (!cluster.wait_for_end(i, kStopTimeMax)) {
+      program.note(format("node {} did not stop in time and was killed", name));
+      cluster.signal(i, SIGKILL);
+      cluster.wait_for_end(i, kKillTimeMax);
+    }
+    if (cluster.end_tasks(i)) continue;
+    program.note(format("some task of node {} cannot be killed: it waits inside the kernel", name));
+    exit_code = kExitFailed;
   }
-  return kExitGood;
+  return exit_code;
 }
 
 int start_cluster(const GlobalOptions& options, const DevFlags& flags, DevCluster& cluster) {
@@ -237,11 +244,11 @@ void add_dev(CLI::App& app, GlobalOptions& options) {
   };
   CLI::App* ps = add("ps", "List the nodes", show);
   ps->add_flag("--json", flags->json, "As JSON");
-  CLI::App* kill = add("kill", "Kill a node without warning (SIGKILL)", kill_one);
+  CLI::App* kill = add("kill", "Kill a node without warning (SIGKILL); its tasks run on", kill_one);
   kill->add_option("name", flags->name, "The node's name")->required();
   CLI::App* start = add("start", "Start a node again", start_one);
   start->add_option("name", flags->name, "The node's name")->required();
-  add("stop", "Stop all nodes; their state stays",
+  add("stop", "Stop all nodes and end their running tasks; their state stays",
       [](const GlobalOptions& all, const DevFlags&, DevCluster& cluster) {
         return stop_all(all, cluster);
       });

@@ -17,6 +17,7 @@
 #include "base/format.hpp"
 #include "cli/dev_process.hpp"
 #include "cli/machine.hpp"
+#include "exec/tree_sweep.hpp"
 
 namespace shoal::cli {
 namespace {
@@ -171,6 +172,11 @@ Result<void> DevCluster::start(std::size_t index) {
 
 bool DevCluster::signal(std::size_t index, int number) {
   return running(index) && ::kill(nodes_[index].pid, number) == 0;
+}
+
+bool DevCluster::end_tasks(std::size_t index) const {
+  constexpr std::chrono::seconds kPatience{5};
+  return exec::end_supervisors((folder_ / nodes_.at(index).name).string(), kPatience);
 }
 
 bool DevCluster::wait_for_end(std::size_t index, std::chrono::milliseconds time) {

@@ -55,6 +55,9 @@ class DevCluster {
   Result<void> start(std::size_t index);
   // False when it does not run.
   bool signal(std::size_t index, int number);
+  // Ends the tasks that the node left behind, with their supervisors. False when something of them
+  // cannot be killed. REQUIRES: the node does not run.
+  bool end_tasks(std::size_t index) const;
   // False when it still runs after `time`.
   bool wait_for_end(std::size_t index, std::chrono::milliseconds time);
 

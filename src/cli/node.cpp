@@ -15,8 +15,6 @@
 #include "cli/commands.hpp"
 #include "cli/machine.hpp"
 #include "daemon/driver.hpp"
-#include "daemon/host.hpp"
-#include "exec/supervisor.hpp"
 
 namespace shoal::cli {
 namespace {
@@ -40,6 +38,7 @@ struct NodeFlags {
   std::string memory;
   std::string profile = "lan";
   std::string advertise;
+  bool end_tasks = false;
 };
 
 Result<std::string> checked_name(const std::string& name) {
@@ -100,6 +99,8 @@ Result<daemon::DriverConfig> config_of(const NodeFlags& flags) {
   }
   config.expect = flags.expect;
   config.profile = flags.profile;
+  config.supervisors = machine_cores();
+  config.end_tasks = flags.end_tasks;
   config.cpu_millis = machine_cores() * 1000;
   if (!flags.cpus.empty()) {
     const auto cpus = parse_cpus(flags.cpus);
@@ -147,14 +148,7 @@ int run_node(const NodeFlags& flags, const GlobalOptions& options) {
   }
   log::set_level(options.verbose ? log::Level::debug : log::Level::info);
   config->on_ready = [] { say("ready\n"); };
-  // First of all, while this process is small and has one thread.
-  auto supervisors = exec::spawn_supervisors(machine_cores(), "/proc/self/exe");
-  if (!supervisors) {
-    say("shoal: {}\n", supervisors.error().message);
-    return kExitFailed;
-  }
-  daemon::raise_descriptors_max();  // After the supervisors: tasks keep the limit they know.
-  const auto driver = daemon::Driver::boot(*config, std::move(*supervisors));
+  const auto driver = daemon::Driver::boot(*config);
   if (!driver) {
     say("shoal: {}\n", driver.error().message);
     return kExitFailed;
@@ -187,6 +181,9 @@ void add_node(CLI::App& app, GlobalOptions& options) {
       ->capture_default_str();
   command->add_option("--advertise", flags->advertise,
                       "Address where others reach this node (default: the one it joins from)");
+  command->add_flag("--end-tasks", flags->end_tasks,
+                    "End running tasks as the node stops (always so for process 1 of a "
+                    "container); else they run on, and the node finds them when it is back");
   command->callback([flags, &options] { options.exit_code = run_node(*flags, options); });
 }
 

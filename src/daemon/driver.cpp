@@ -4,7 +4,6 @@
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
-#include <asio/ip/tcp.hpp>
 #include <asio/post.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/signal_set.hpp>
@@ -20,7 +19,9 @@
 #include "base/log.hpp"
 #include "daemon/effect_order.hpp"
 #include "daemon/host.hpp"
+#include "daemon/seeds.hpp"
 #include "exec/executor.hpp"
+#include "exec/supervisor.hpp"
 #include "net/endpoint.hpp"
 #include "net/transport.hpp"
 #include "node/node.hpp"
@@ -31,8 +32,6 @@
 namespace shoal::daemon {
 namespace {
 
-constexpr std::chrono::seconds kResolvePause{30};
-constexpr std::chrono::seconds kResolveFailedPause{2};
 constexpr std::chrono::seconds kStopMax{20};
 constexpr std::chrono::milliseconds kFlushStep{20};
 constexpr int kFlushStepsMax = 25;
@@ -66,6 +65,10 @@ net::Limits connection_limits(std::size_t descriptors) {
   return limits;
 }
 
+exec::SpawnConfig spawn_config(const DriverConfig& config) {
+  return {.data_folder = config.data_folder.string(), .count = config.supervisors};
+}
+
 Address advertised_at_start(const DriverConfig& config, const Address& listening) {
   if (config.advertise) {
     Address address = *config.advertise;
@@ -87,12 +90,22 @@ class Driver::Parts {
         store_(std::move(store)),
         wake_timer_(context_),
         tick_timer_(context_),
-        resolve_timer_(context_),
+        seeds_(context_, config_.seeds,
+               {.is_own =
+                    [this](const Address& address) {
+                      return address == advertised_ || address == listening();
+                    },
+                .on_found =
+                    [this](std::span<const Address> addresses) {
+                      node_->on_seeds(now(), addresses);
+                      schedule_turn();
+                    },
+                .wanted = [this] { return !node_->cluster(); }}),
         stop_timer_(context_),
         flush_timer_(context_),
         signals_(context_, SIGTERM, SIGINT) {}
 
-  Result<void> prepare(NodeId id, std::vector<exec::SupervisorHandle> supervisors);
+  Result<void> prepare(NodeId id, std::vector<exec::StartedSupervisor> supervisors);
   int run();
 
   NodeId id() const { return node_->id(); }
@@ -110,16 +123,17 @@ class Driver::Parts {
   void on_local_address(const Address& address);
   void on_durable(std::uint64_t sequence, Duration took);
   asio::awaitable<void> wait_for_signals();
-  asio::awaitable<void> resolve_seeds();
-  asio::awaitable<std::vector<Address>> resolve(HostPort seed);
   asio::awaitable<void> tick();
 
   // Turns
   void schedule_turn();
   void turn();
+  void refuse(const std::string& why);
   void arm_wake_timer(TimePoint wake_at);
   void note_changes();
   asio::awaitable<void> finish();
+  void end();
+  asio::awaitable<void> collect_orphans();
 
   // Effects
   void carry_out(Effects effects);
@@ -139,7 +153,7 @@ class Driver::Parts {
   EffectOrder order_;
   asio::steady_timer wake_timer_;
   asio::steady_timer tick_timer_;
-  asio::steady_timer resolve_timer_;
+  Seeds seeds_;
   asio::steady_timer stop_timer_;
   asio::steady_timer flush_timer_;
   asio::signal_set signals_;
@@ -154,20 +168,31 @@ class Driver::Parts {
   std::vector<wire::Message> to_self_;
   bool ready_ = false;
   bool finishing_ = false;
-  bool refused_ = false;  // The node must not go on.
+  int status_ = 0;
   std::uint64_t garbage_seen_ = 0;
 };
 
 // --- Boot --------------------------------------------------------------------------------------
 
-Result<void> Driver::Parts::prepare(NodeId id, std::vector<exec::SupervisorHandle> supervisors) {
+Result<void> Driver::Parts::prepare(NodeId id, std::vector<exec::StartedSupervisor> supervisors) {
   executor_ = std::make_unique<exec::Executor>(
-      context_, exec::ExecutorConfig{.node = id, .data_folder = config_.data_folder.string()},
-      [this](task::ProcessEnded ended) {
-        node_->on_process_ended(now(), std::move(ended));
-        schedule_turn();
-      });
-  if (auto adopted = executor_->adopt(std::move(supervisors)); !adopted) return adopted;
+      context_, exec::ExecutorConfig{.node = id, .supervisors = spawn_config(config_)},
+      exec::Executor::Events{.on_ended =
+                                 [this](task::ProcessEnded ended) {
+                                   node_->on_process_ended(now(), std::move(ended));
+                                   schedule_turn();
+                                 },
+                             .on_recovered =
+                                 [this](std::vector<task::RecoveredAttempt> attempts) {
+                                   node_->on_recovered(now(), std::move(attempts));
+                                   schedule_turn();
+                                 },
+                             .on_recovery_complete =
+                                 [this] {
+                                   node_->on_recovery_complete(now());
+                                   schedule_turn();
+                                 }});
+  if (auto started = executor_->start(std::move(supervisors)); !started) return started;
   if (auto listening = listen(id); !listening) return listening;
   node_ = std::make_unique<node::Node>(node::NodeConfig{.id = id,
                                                         .name = config_.name,
@@ -256,14 +281,14 @@ int Driver::Parts::run() {
   start_threads();
   asio::co_spawn(context_, wait_for_signals(), asio::detached);
   asio::co_spawn(context_, tick(), asio::detached);
-  if (!config_.seeds.empty()) asio::co_spawn(context_, resolve_seeds(), asio::detached);
+  seeds_.start();
+  if (is_process_one()) asio::co_spawn(context_, collect_orphans(), asio::detached);
   node_->start(now());
-  node_->on_recovery_complete(now());
   schedule_turn();
   context_.run();
   writer_.reset();  // What is queued still reaches the disk.
   reader_.reset();
-  return refused_ ? 1 : 0;
+  return status_;
 }
 
 // --- Inputs ------------------------------------------------------------------------------------
@@ -325,56 +350,16 @@ asio::awaitable<void> Driver::Parts::wait_for_signals() {
   const int first = co_await signals_.async_wait(asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return;
   log::info("daemon", "signal {}: stopping; once more ends the process at once", first);
-  node_->on_stop(now(), true);
+  node_->on_stop(now(), config_.end_tasks);
   schedule_turn();
   stop_timer_.expires_after(kStopMax);
   stop_timer_.async_wait([this](std::error_code stopped_before) {
     if (stopped_before) return;
-    log::warn("daemon", "the node did not stop in time; its tasks end with their leases");
-    executor_->stop();
-    context_.stop();
+    log::warn("daemon", "the node did not stop in time");
+    end();
   });
   const int second = co_await signals_.async_wait(asio::redirect_error(asio::use_awaitable, error));
   if (!error) std::_Exit(128 + second);
-}
-
-asio::awaitable<std::vector<Address>> Driver::Parts::resolve(HostPort seed) {
-  asio::ip::tcp::resolver resolver(context_);
-  const std::string port = std::to_string(seed.port);
-  std::error_code error;
-  const auto found = co_await resolver.async_resolve(
-      seed.host, port, asio::redirect_error(asio::use_awaitable, error));
-  std::vector<Address> addresses;
-  if (error) {
-    log::warn("daemon", "the seed {} cannot be resolved: {}; trying again", seed.host,
-              error.message());
-    co_return addresses;
-  }
-  for (const auto& entry : found) {
-    const Address address = net::to_address(entry.endpoint().address(), entry.endpoint().port());
-    if (address != advertised_ && address != listening()) addresses.push_back(address);
-  }
-  co_return addresses;
-}
-
-asio::awaitable<void> Driver::Parts::resolve_seeds() {
-  // Once in any case: a member whose peers have all moved finds them again by its seeds.
-  do {
-    std::vector<Address> addresses;
-    for (const HostPort& seed : config_.seeds) {
-      const std::vector<Address> found = co_await resolve(seed);
-      addresses.insert(addresses.end(), found.begin(), found.end());
-    }
-    std::chrono::seconds pause = kResolveFailedPause;
-    if (!addresses.empty()) {
-      pause = kResolvePause;
-      node_->on_seeds(now(), addresses);
-      schedule_turn();
-    }
-    resolve_timer_.expires_after(pause);
-    std::error_code ignored;
-    co_await resolve_timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-  } while (!node_->cluster());
 }
 
 asio::awaitable<void> Driver::Parts::tick() {
@@ -414,11 +399,12 @@ void Driver::Parts::turn() {
   if (wake_at_ <= at.steady) node_->on_time(at);
   node::Output output = node_->take_output();
   clocks_read_ = false;
-  const TimePoint wake_at = output.wake_at;
-  if (!output.refused.empty() && !std::exchange(refused_, true)) {
-    log::error("daemon", "{}", output.refused);
+  if (!output.refused.empty()) {
+    refuse(output.refused);
+    return;
   }
-  const bool stopped = output.stopped || refused_;
+  const TimePoint wake_at = output.wake_at;
+  const bool stopped = output.stopped;
   note_changes();
   carry_out(order_.on_output(std::move(output)));
   arm_wake_timer(wake_at);
@@ -426,6 +412,14 @@ void Driver::Parts::turn() {
     finishing_ = true;
     asio::co_spawn(context_, finish(), asio::detached);
   }
+}
+
+// Nothing of this output may be done. Tasks end with their leases, which nobody renews.
+void Driver::Parts::refuse(const std::string& why) {
+  log::error("daemon", "{}", why);
+  status_ = kExitIdentity;
+  executor_->leave();
+  context_.stop();
 }
 
 void Driver::Parts::arm_wake_timer(TimePoint wake_at) {
@@ -454,13 +448,33 @@ void Driver::Parts::note_changes() {
 
 // The node has said and written all: let it leave the queues.
 asio::awaitable<void> Driver::Parts::finish() {
-  for (int i = 0; i < kFlushStepsMax && !(order_.settled() && transport_->idle()); ++i) {
+  executor_->dismiss_idle();
+  const auto idle = [this] { return order_.settled() && transport_->idle() && executor_->idle(); };
+  for (int i = 0; i < kFlushStepsMax && !idle(); ++i) {
     flush_timer_.expires_after(kFlushStep);
     std::error_code ignored;
     co_await flush_timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
-  executor_->stop();
+  end();
+}
+
+void Driver::Parts::end() {
+  if (config_.end_tasks) {
+    executor_->end_all();
+  } else {
+    executor_->leave();
+  }
   context_.stop();
+}
+
+asio::awaitable<void> Driver::Parts::collect_orphans() {
+  asio::signal_set ends(context_, SIGCHLD);
+  while (true) {
+    collect_ended_children();
+    std::error_code error;
+    co_await ends.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return;
+  }
 }
 
 // --- Effects -----------------------------------------------------------------------------------
@@ -469,6 +483,8 @@ void Driver::Parts::carry_out(Effects effects) {
   // The disk first: it works while the rest is done.
   if (!effects.writes.empty()) writer_->add(effects.sequence, std::move(effects.writes));
   for (const task::Kill& kill : effects.kills) executor_->kill(kill);
+  for (const task::Extend& extend : effects.extensions) executor_->extend(extend);
+  for (const AttemptId& attempt : effects.settled) executor_->settled(attempt);
   for (const task::Launch& launch : effects.launches) executor_->launch(launch);
   for (task::ProcessEnded& ended : effects.ended) {
     ended.result.started = ended.result.ended = now().wall;
@@ -528,16 +544,25 @@ void Driver::Parts::read_store(const node::StoreRead& read) {
 Driver::Driver(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Driver::~Driver() = default;
 
-Result<std::unique_ptr<Driver>> Driver::boot(DriverConfig config,
-                                             std::vector<exec::SupervisorHandle> supervisors) {
+Result<std::unique_ptr<Driver>> Driver::boot(DriverConfig config) {
+  config.end_tasks = config.end_tasks || is_process_one();
   auto folder = store::DataFolder::open(config.data_folder);
   if (!folder) return std::unexpected(folder.error());
+  // While this process is small and has one thread. Tasks keep the limit of descriptors they know.
+  const exec::SpawnConfig spawning = spawn_config(config);
+  auto supervisors = exec::spawn_supervisors(spawning);
+  if (!supervisors) return std::unexpected(supervisors.error());
+  raise_descriptors_max();
+  const auto failed = [&](const Error& error) {
+    exec::discard_supervisors(spawning, *supervisors);
+    return std::unexpected(error);
+  };
   auto identified = folder->open_store();
-  if (!identified) return std::unexpected(identified.error());
+  if (!identified) return failed(identified.error());
   auto parts =
       std::make_unique<Parts>(std::move(config), std::move(*folder), std::move(identified->store));
-  if (auto prepared = parts->prepare(identified->id, std::move(supervisors)); !prepared) {
-    return std::unexpected(prepared.error());
+  if (auto prepared = parts->prepare(identified->id, *supervisors); !prepared) {
+    return failed(prepared.error());
   }
   return std::make_unique<Driver>(std::move(parts));
 }

@@ -7,6 +7,10 @@
 //
 // An error of the disk ends the process with a sentence: what was promised must not be promised by
 // a node that cannot keep it.
+//
+// Tasks outlive this process: their supervisors keep them, and the next process of the node finds
+// them. Only where nothing can outlive it (process 1 of a container), or when told so, it ends them
+// as it stops. As process 1 it also collects the processes whose parents died.
 #pragma once
 
 #include <cstdint>
@@ -18,11 +22,13 @@
 #include <vector>
 
 #include "base/address.hpp"
-#include "exec/supervisor.hpp"
 #include "shoal/id.hpp"
 #include "shoal/result.hpp"
 
 namespace shoal::daemon {
+
+// The exit status of a node that must not go on (F2): EX_CONFIG of sysexits.h.
+inline constexpr int kExitIdentity = 78;
 
 struct DriverConfig {
   std::string name;
@@ -37,6 +43,8 @@ struct DriverConfig {
   std::uint32_t cpu_millis = 1000;
   std::uint64_t memory_bytes = 0;
   std::string profile = "lan";     // local, lan, wan
+  std::uint32_t supervisors = 1;   // Processes that start tasks: one for each core.
+  bool end_tasks = false;          // As it stops.
   std::function<void()> on_ready;  // Once: the node serves.
 };
 
@@ -44,11 +52,10 @@ class Driver {
  public:
   class Parts;
   explicit Driver(std::unique_ptr<Parts> parts);  // Made by boot().
-  // Takes the folder, restores the node from it and listens; nothing is said to anyone before
-  // run(). Supervisors were spawned before this process had threads. Errors are sentences for the
-  // operator.
-  static Result<std::unique_ptr<Driver>> boot(DriverConfig config,
-                                              std::vector<exec::SupervisorHandle> supervisors);
+  // Takes the folder, starts supervisors, restores the node and listens; nothing is said to anyone
+  // before run(). Errors are sentences for the operator. REQUIRES: this process has one thread and
+  // is small.
+  static Result<std::unique_ptr<Driver>> boot(DriverConfig config);
   ~Driver();
   Driver(const Driver&) = delete;
   Driver& operator=(const Driver&) = delete;
@@ -57,7 +64,7 @@ class Driver {
   Address listening() const;
 
   // Until SIGTERM or SIGINT and the node's orderly stop; a second signal ends the process at once.
-  // Returns the exit status.
+  // Returns the exit status: 0, or kExitIdentity when the node must not go on.
   int run();
 
  private:

@@ -47,6 +47,14 @@ Effects EffectOrder::on_output(node::Output output) {
       now.kills.push_back(kill);
     }
   }
+  for (const task::Extend& extend : output.extensions) {
+    if (task::Launch* const launch = waiting(extend.attempt, output)) {
+      launch->lease_end = std::max(launch->lease_end, extend.lease_end);
+    } else {
+      now.extensions.push_back(extend);
+    }
+  }
+  now.settled = std::move(output.settled);
   now.output_reads = std::move(output.output_reads);
   if (!output.writes.empty()) {
     now.writes = std::move(output.writes);
@@ -61,6 +69,18 @@ Effects EffectOrder::on_output(node::Output output) {
   now.launches = std::move(output.launches);
   now.store_reads = std::move(output.store_reads);
   return now;
+}
+
+task::Launch* EffectOrder::waiting(const AttemptId& attempt, node::Output& output) {
+  const auto find = [&attempt](std::vector<task::Launch>& launches) {
+    const auto found = std::ranges::find(launches, attempt, &task::Launch::attempt);
+    return found == launches.end() ? nullptr : &*found;
+  };
+  if (task::Launch* const launch = find(output.launches)) return launch;
+  for (Held& held : held_) {
+    if (task::Launch* const launch = find(held.launches)) return launch;
+  }
+  return nullptr;
 }
 
 bool EffectOrder::take_back(const AttemptId& attempt, node::Output& output) {

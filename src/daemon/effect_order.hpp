@@ -3,7 +3,7 @@
 // wait as well: what they ask for may be among those writes.
 //
 // A kill never overtakes its own launch: one that meets it while it waits takes it back, and the
-// attempt has ended without a process.
+// attempt has ended without a process. Nor does an extension: it changes the launch that waits.
 //
 // Sans I/O: the driver passes each Output in the order it was taken, persists the writes that come
 // back under their number, and says how far the disk has come; it carries out what is returned.
@@ -23,6 +23,8 @@ struct Effects {
   std::vector<node::Envelope> messages;
   std::vector<node::ClientAnswer> answers;
   std::vector<task::Kill> kills;
+  std::vector<task::Extend> extensions;
+  std::vector<AttemptId> settled;
   std::vector<task::Launch> launches;
   std::vector<task::ProcessEnded> ended;  // Inputs for the node; their times are the driver's.
   std::vector<node::StoreRead> store_reads;
@@ -50,6 +52,8 @@ class EffectOrder {
     std::vector<node::StoreRead> store_reads;
   };
   void hold(node::Output& output);
+  // The attempt's launch that waits, or that `output` brings; null when there is none.
+  task::Launch* waiting(const AttemptId& attempt, node::Output& output);
   // Whether the attempt's launch waited, here or in `output`: it will not leave.
   bool take_back(const AttemptId& attempt, node::Output& output);
 

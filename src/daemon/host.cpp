@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,6 +31,13 @@ std::uint64_t random_seed() {
   std::uint64_t seed = 0;
   SHOAL_ASSERT(::getrandom(&seed, sizeof seed, 0) == static_cast<ssize_t>(sizeof seed));
   return seed;
+}
+
+bool is_process_one() { return ::getpid() == 1; }
+
+void collect_ended_children() {
+  while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+  }
 }
 
 std::uint64_t resident_bytes() {

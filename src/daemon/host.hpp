@@ -15,6 +15,10 @@ Now read_clocks();  // CLOCK_BOOTTIME and the wall clock.
 std::size_t descriptors_max();
 void raise_descriptors_max();  // As far as the system lets it.
 
+// Process 1 of a container: nothing outlives it, and orphans become its children.
+bool is_process_one();
+void collect_ended_children();  // Of all those that have ended.
+
 std::uint64_t random_seed();     // From the kernel.
 std::uint64_t resident_bytes();  // Of this process; 0 when the system does not say.
 

@@ -1,11 +1,13 @@
 #include "exec/child.hpp"
 
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 #include <cstring>
 
 #include "base/format.hpp"
+#include "exec/descriptor.hpp"
 
 namespace shoal::exec {
 namespace {
@@ -25,7 +28,7 @@ constexpr std::size_t kChildStackBytes = 64 * 1024;
 rlimit open_files_before{};
 bool open_files_raised = false;
 
-enum class Step : std::uint8_t { none, parent_gone, folder, input, outputs, execute };
+enum class Step : std::uint8_t { none, parent_gone, group, folder, input, outputs, execute };
 
 // What parent and child share while the parent is suspended in clone().
 struct Shared {
@@ -35,6 +38,7 @@ struct Shared {
   const char* folder = nullptr;
   const char* input = nullptr;
   std::array<int, 2> outputs{-1, -1};
+  std::array<int, 3> doors{-1, -1, -1};  // Writing "0" moves the writer into the group.
   pid_t parent = 0;
   volatile Step failed = Step::none;
   volatile int error = 0;
@@ -61,6 +65,9 @@ int run_child(void* argument) {
   setsid();
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != shared.parent) give_up(shared, Step::parent_gone);
+  for (const int door : shared.doors) {
+    if (door >= 0 && write(door, "0", 1) != 1) give_up(shared, Step::group);
+  }
   if (shared.folder != nullptr && chdir(shared.folder) < 0) give_up(shared, Step::folder);
   if (shared.input != nullptr) open_input(shared);
   if (dup2(shared.outputs[0], STDOUT_FILENO) < 0) give_up(shared, Step::outputs);
@@ -172,9 +179,67 @@ StartFailure failure_of(const ChildSpec& spec, const std::string& program, const
                          spec.stdin_file, why)};
     case Step::execute:
       return execute_failure(spec, program, shared.error);
+    case Step::group:
+      return {.message = format("`{}` could not enter its control group: {}", program, why),
+              .group_refused = true};
     default:
       return {.message = format("`{}` could not be started: {}", program, why)};
   }
+}
+
+#if defined(__x86_64__)
+// The C library has no wrapper for a clone3(2) that goes on with another stack. The child finds it
+// empty, calls `function` and never returns.
+long clone3_call(const clone_args& arguments, int (*function)(void*), void* argument) {
+  long result = 0;
+  asm volatile(
+      "syscall\n\t"
+      "test %%rax, %%rax\n\t"
+      "jnz 1f\n\t"
+      "mov %[argument], %%rdi\n\t"
+      "call *%[function]\n\t"
+      "hlt\n"
+      "1:"
+      : "=a"(result)
+      : "a"(static_cast<long>(SYS_clone3)), "D"(&arguments),
+        "S"(sizeof arguments), [function] "r"(function), [argument] "r"(argument)
+      : "rcx", "r11", "memory");
+  return result;
+}
+
+// A child that starts inside the group at `group_folder`; not positive where that cannot be done.
+pid_t clone_into(int group_folder, Shared& shared, char* stack, std::size_t stack_bytes) {
+  static bool refused = false;  // Older kernels and some containers know no such call.
+  if (refused) return -1;
+  clone_args arguments{};
+  arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_INTO_CGROUP;
+  arguments.exit_signal = SIGCHLD;
+  arguments.stack = reinterpret_cast<std::uintptr_t>(stack);
+  arguments.stack_size = stack_bytes;
+  arguments.cgroup = static_cast<std::uint64_t>(group_folder);
+  const long result = clone3_call(arguments, run_child, &shared);
+  refused = result == -ENOSYS || result == -EPERM || result == -EINVAL || result == -E2BIG;
+  return static_cast<pid_t>(result);
+}
+#else
+pid_t clone_into(int, Shared&, char*, std::size_t) { return -1; }
+#endif
+
+// Suspends this thread until the child executes its program or has failed; -1 with errno.
+pid_t clone_child(const TaskGroup* group, Shared& shared) {
+  static std::vector<char> stack(kChildStackBytes);
+  const auto begin = (reinterpret_cast<std::uintptr_t>(stack.data()) + 63) & ~std::uintptr_t{63};
+  const std::size_t size = kChildStackBytes - 128;
+  Descriptor door;
+  if (group != nullptr && group->cloned_into()) {
+    const pid_t pid = clone_into(group->folder(), shared, reinterpret_cast<char*>(begin), size);
+    if (pid > 0) return pid;
+    door = Descriptor(openat(group->folder(), "cgroup.procs", O_WRONLY | O_CLOEXEC));
+    shared.doors[2] = door.get();
+  }
+  // The stack grows downwards.
+  return clone(run_child, reinterpret_cast<void*>(begin + size), CLONE_VM | CLONE_VFORK | SIGCHLD,
+               &shared);
 }
 
 std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
@@ -223,7 +288,6 @@ std::expected<pid_t, StartFailure> start_child(const ChildSpec& spec) {
   if (!program) return std::unexpected(program.error());
 
   static const pid_t self = getpid();
-  static std::vector<char> stack(kChildStackBytes);
   const std::vector<char*> argv = pointers_to(spec.argv);
   const std::vector<char*> environment = pointers_to(spec.environment);
   Shared shared{
@@ -235,11 +299,10 @@ std::expected<pid_t, StartFailure> start_child(const ChildSpec& spec) {
       .outputs = spec.outputs,
       .parent = self,
   };
-  // The stack grows downwards from an end that must be aligned.
-  char* const stack_end = stack.data() + (kChildStackBytes & ~std::size_t{63}) - 64;
-  const auto aligned = reinterpret_cast<std::uintptr_t>(stack_end) & ~std::uintptr_t{63};
-  const pid_t pid =
-      clone(run_child, reinterpret_cast<void*>(aligned), CLONE_VM | CLONE_VFORK | SIGCHLD, &shared);
+  std::array<Descriptor, 2> doors;
+  if (spec.group != nullptr) doors = spec.group->doors();
+  shared.doors = {doors[0].get(), doors[1].get(), -1};
+  const pid_t pid = clone_child(spec.group, shared);
   if (pid < 0) {
     return std::unexpected(StartFailure{
         .message = format("no process could be made on this node: {}; it may be at its limit of "

@@ -6,7 +6,8 @@
 // posix_spawn, 306 with fork.
 //
 // The child leads a session of its own, has default signal handling, standard streams only, and
-// dies with the supervisor (PR_SET_PDEATHSIG).
+// dies with the supervisor (PR_SET_PDEATHSIG). It is in its control group before it executes the
+// program: cloned into it (clone3(2), which costs nothing), or moving itself there first.
 #pragma once
 
 #include <sys/types.h>
@@ -18,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "exec/control_groups.hpp"
 #include "shoal/job.hpp"
 
 namespace shoal::exec {
@@ -28,6 +30,7 @@ struct ChildSpec {
   const std::string& working_folder;  // Empty: the supervisor's.
   const std::string& stdin_file;  // Empty: descriptor 0 as it is. Relative to the working folder.
   std::array<int, 2> outputs;     // Become descriptors 1 and 2.
+  const TaskGroup* group = nullptr;
 };
 
 // Why there is no child: not_found (127), not_executable (126) or start_failed (125).
@@ -35,6 +38,7 @@ struct StartFailure {
   EndReason reason = EndReason::start_failed;
   std::int32_t exit_status = 125;
   std::string message;
+  bool group_refused = false;  // It could not enter its group; without one it may start.
 };
 
 // Prepares the calling process once: descriptor 0 is /dev/null, signals have their default

@@ -19,7 +19,7 @@ std::string cpus_text(std::uint32_t cpu_millis) {
 
 bool reserved(std::string_view name) {
   return name == "SHOAL_JOB_ID" || name == "SHOAL_TASK_INDEX" || name == "SHOAL_ATTEMPT" ||
-         name == "SHOAL_NODE" || name == "SHOAL_CPUS";
+         name == "SHOAL_NODE" || name == "SHOAL_CPUS" || name == "SHOAL_SUPERVISOR";
 }
 
 std::vector<std::string> environment_for(const task::Launch& launch, NodeId node,
@@ -55,13 +55,16 @@ std::vector<EnvironmentVariable> default_environment() {
   return variables;
 }
 
-LaunchMessage launch_message(std::uint64_t launch_number, const task::Launch& launch, NodeId node,
-                             const OutputFiles& files,
+LaunchMessage launch_message(const task::Launch& launch, NodeId node, const OutputFiles& files,
                              const std::vector<EnvironmentVariable>& defaults) {
   const TaskSpec& spec = launch.spec;
   const bool scratch = spec.working_folder.empty();
   return {
-      .launch = launch_number,
+      .attempt = launch.attempt,
+      .shard = launch.shard,
+      .cpu_millis = spec.cpu_millis,
+      .memory_bytes = spec.memory_bytes,
+      .lease_end = launch.lease_end,
       .timeout = spec.timeout,
       .output_bytes_max = spec.output_bytes_max,
       .scratch = scratch,

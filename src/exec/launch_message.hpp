@@ -19,8 +19,7 @@ std::vector<EnvironmentVariable> default_environment();
 
 // The marks and other SHOAL_* variables come first, and win; then the task's own; then the
 // defaults.
-LaunchMessage launch_message(std::uint64_t launch_number, const task::Launch& launch, NodeId node,
-                             const OutputFiles& files,
+LaunchMessage launch_message(const task::Launch& launch, NodeId node, const OutputFiles& files,
                              const std::vector<EnvironmentVariable>& defaults);
 
 }  // namespace shoal::exec

@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "base/format.hpp"
+#include "exec/small_file.hpp"
 
 namespace shoal::exec {
 namespace {
@@ -24,21 +25,6 @@ std::optional<pid_t> parse_pid(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
   if (error != std::errc{} || end != text.data() + text.size() || pid <= 0) return std::nullopt;
   return pid;
-}
-
-// The first `bytes_max` bytes of a file; empty when it cannot be read.
-std::string read_file(const std::string& path, std::size_t bytes_max) {
-  std::string text;
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return text;
-  std::array<char, 8192> chunk;
-  while (text.size() < bytes_max) {
-    const ssize_t count = ::read(file, chunk.data(), chunk.size());
-    if (count <= 0) break;
-    text.append(chunk.data(), static_cast<std::size_t>(count));
-  }
-  close(file);
-  return text;
 }
 
 std::vector<pid_t> all_processes() {
@@ -95,7 +81,7 @@ void ChildList::walk() {
 
 ProcessInfo process_info(pid_t pid) {
   ProcessInfo info;
-  const std::string text = read_file(format("/proc/{}/stat", pid), 4096);
+  const std::string text = read_small_file(format("/proc/{}/stat", pid), 4096);
   // The command's name stands in parentheses and may hold any character; what follows may not.
   const std::size_t name_end = text.rfind(')');
   if (name_end == std::string::npos) return info;
@@ -108,7 +94,7 @@ ProcessInfo process_info(pid_t pid) {
 }
 
 std::string environment_of(pid_t pid) {
-  return read_file(format("/proc/{}/environ", pid), kEnvironmentBytesMax);
+  return read_small_file(format("/proc/{}/environ", pid), kEnvironmentBytesMax);
 }
 
 bool holds_marks(std::string_view environment, const Marks& marks) {
@@ -135,6 +121,20 @@ std::size_t kill_marked(std::span<const Marks> attempts) {
     if (marked && kill(pid, SIGKILL) == 0) ++killed;
   }
   return killed;
+}
+
+bool kill_supervisor(std::string_view id) {
+  // The words of a command line are ended by zero bytes.
+  const std::string words = std::string("--id") + '\0' + std::string(id) + '\0';
+  bool found = false;
+  for (const pid_t pid : all_processes()) {
+    if (pid == getpid()) continue;
+    const std::string command = read_small_file(format("/proc/{}/cmdline", pid), 8192);
+    const std::string_view rest = std::string_view(command).substr(command.find('\0') + 1);
+    if (!rest.starts_with("supervisor") || rest.find(words) == rest.npos) continue;
+    if (kill(pid, SIGKILL) == 0) found = true;
+  }
+  return found;
 }
 
 }  // namespace shoal::exec

@@ -5,9 +5,9 @@
 // become the supervisor's: whoever kills the direct children round after round reaches every
 // descendant.
 //
-// Residue, which no rule here can find: a process that left the session, cleared its environment
-// and lost its parent, while other attempts of the same supervisor still run. It is ended when none
-// of them runs.
+// Residue, which no rule here can find (a control group can): a process that left the session,
+// cleared its environment and lost its parent, while other attempts of the same supervisor still
+// run. It is ended when none of them runs, unless the supervisor was killed before.
 #pragma once
 
 #include <sys/types.h>
@@ -65,5 +65,8 @@ bool holds_marks(std::string_view environment, const Marks& marks);
 // SIGKILLs every process of this machine that bears one of these sets of marks; returns their
 // number. Walks through all of /proc: for rare events only.
 std::size_t kill_marked(std::span<const Marks> attempts);
+
+// SIGKILLs the process of a supervisor, known by its command line. Whether there was one.
+bool kill_supervisor(std::string_view id);
 
 }  // namespace shoal::exec

@@ -11,7 +11,20 @@ namespace {
 
 constexpr std::size_t kLengthBytes = 4;
 
-enum class FrameType : std::uint8_t { launch = 1, kill = 2, ended = 3 };
+enum class FrameType : std::uint8_t {
+  hello = 16,
+  launch = 17,
+  kill = 18,
+  extend = 19,
+  settled = 20,
+  quit = 21,
+  ping = 22,
+  welcome = 32,
+  running = 33,
+  ended = 34,
+  reported = 35,
+  pong = 36,
+};
 
 template <std::integral T>
 void put(std::string& out, T value) {
@@ -36,9 +49,33 @@ void put(std::string& out, std::chrono::milliseconds duration) {
   put(out, static_cast<std::uint64_t>(duration.count()));
 }
 
+void put(std::string& out, const AttemptId& attempt) {
+  put(out, attempt.task.job.value);
+  put(out, attempt.task.index);
+  put(out, attempt.number);
+}
+
+void put(std::string& out, TimePoint moment) {
+  put(out, static_cast<std::int64_t>(moment.time_since_epoch().count()));
+}
+
+void put(std::string& out, WallTime time) {
+  put(out, static_cast<std::int64_t>(time.time_since_epoch().count()));
+}
+
+void put_body(std::string& out, const HelloMessage& message) {
+  put(out, std::to_underlying(FrameType::hello));
+  put(out, message.protocol);
+  put(out, std::string_view(message.build));
+}
+
 void put_body(std::string& out, const LaunchMessage& message) {
   put(out, std::to_underlying(FrameType::launch));
-  put(out, message.launch);
+  put(out, message.attempt);
+  put(out, std::to_underlying(message.shard));
+  put(out, message.cpu_millis);
+  put(out, message.memory_bytes);
+  put(out, message.lease_end);
   put(out, message.timeout);
   put(out, message.output_bytes_max);
   put(out, static_cast<std::uint8_t>(message.scratch));
@@ -51,20 +88,58 @@ void put_body(std::string& out, const LaunchMessage& message) {
 
 void put_body(std::string& out, const KillMessage& message) {
   put(out, std::to_underlying(FrameType::kill));
-  put(out, message.launch);
+  put(out, message.attempt);
   put(out, std::to_underlying(message.reason));
   put(out, message.grace);
+}
+
+void put_body(std::string& out, const ExtendMessage& message) {
+  put(out, std::to_underlying(FrameType::extend));
+  put(out, message.attempt);
+  put(out, message.lease_end);
+}
+
+void put_body(std::string& out, const SettledMessage& message) {
+  put(out, std::to_underlying(FrameType::settled));
+  put(out, message.attempt);
+}
+
+void put_body(std::string& out, const QuitMessage&) {
+  put(out, std::to_underlying(FrameType::quit));
+}
+
+void put_body(std::string& out, const PingMessage& message) {
+  put(out, std::to_underlying(FrameType::ping));
+  put(out, message.number);
+}
+
+void put_body(std::string& out, const WelcomeMessage& message) {
+  put(out, std::to_underlying(FrameType::welcome));
+  put(out, message.protocol);
+  put(out, std::string_view(message.build));
+  put(out, std::string_view(message.grouping));
+}
+
+void put_body(std::string& out, const RunningMessage& message) {
+  const task::RecoveredAttempt& running = message.running;
+  put(out, std::to_underlying(FrameType::running));
+  put(out, running.attempt);
+  put(out, std::to_underlying(running.shard));
+  put(out, running.cpu_millis);
+  put(out, running.memory_bytes);
+  put(out, running.started);
+  put(out, running.lease_end);
 }
 
 void put_body(std::string& out, const EndedMessage& message) {
   const AttemptResult& result = message.result;
   put(out, std::to_underlying(FrameType::ended));
-  put(out, message.launch);
+  put(out, message.attempt);
   put(out, std::to_underlying(result.reason));
   put(out, result.exit_status);
   put(out, result.signal);
-  put(out, static_cast<std::int64_t>(result.started.time_since_epoch().count()));
-  put(out, static_cast<std::int64_t>(result.ended.time_since_epoch().count()));
+  put(out, result.started);
+  put(out, result.ended);
   put(out, static_cast<std::uint64_t>(result.cpu_time.count()));
   put(out, result.memory_bytes_peak);
   for (std::size_t i = 0; i < 2; ++i) {
@@ -73,6 +148,15 @@ void put_body(std::string& out, const EndedMessage& message) {
     put(out, std::string_view(message.tails[i]));
   }
   put(out, std::string_view(result.message));
+}
+
+void put_body(std::string& out, const ReportedMessage&) {
+  put(out, std::to_underlying(FrameType::reported));
+}
+
+void put_body(std::string& out, const PongMessage& message) {
+  put(out, std::to_underlying(FrameType::pong));
+  put(out, message.number);
 }
 
 // Reads a frame's body. The first value that is not there or out of range makes ok() false for
@@ -123,13 +207,22 @@ class Reader {
 
   EndReason reason() {
     const auto value = number<std::uint8_t>();
-    if (value > std::to_underlying(EndReason::node_stopped)) ok_ = false;
-    return ok_ ? EndReason{value} : EndReason::exited;
+    const bool known = value <= std::to_underlying(EndReason::node_stopped);
+    return known ? EndReason{value} : EndReason::node_stopped;
   }
 
   WallTime time() { return WallTime(std::chrono::milliseconds(number<std::int64_t>())); }
+  TimePoint moment() { return TimePoint(Duration(number<std::int64_t>())); }
 
-  bool finished() const { return ok_ && bytes_.empty(); }
+  AttemptId attempt() {
+    AttemptId attempt;
+    attempt.task.job.value = number<std::uint64_t>();
+    attempt.task.index = number<std::uint32_t>();
+    attempt.number = number<std::uint32_t>();
+    return attempt;
+  }
+
+  bool ok() const { return ok_; }
 
  private:
   bool take_possible(std::size_t count) {
@@ -141,9 +234,20 @@ class Reader {
   bool ok_ = true;
 };
 
+HelloMessage read_hello(Reader& reader) {
+  HelloMessage message;
+  message.protocol = reader.number<std::uint32_t>();
+  message.build = reader.text();
+  return message;
+}
+
 LaunchMessage read_launch(Reader& reader) {
   LaunchMessage message;
-  message.launch = reader.number<std::uint64_t>();
+  message.attempt = reader.attempt();
+  message.shard = ShardId{reader.number<std::uint32_t>()};
+  message.cpu_millis = reader.number<std::uint32_t>();
+  message.memory_bytes = reader.number<std::uint64_t>();
+  message.lease_end = reader.moment();
   message.timeout = reader.duration();
   message.output_bytes_max = reader.number<std::uint64_t>();
   message.scratch = reader.flag();
@@ -157,15 +261,42 @@ LaunchMessage read_launch(Reader& reader) {
 
 KillMessage read_kill(Reader& reader) {
   KillMessage message;
-  message.launch = reader.number<std::uint64_t>();
+  message.attempt = reader.attempt();
   message.reason = reader.reason();
   message.grace = reader.duration();
   return message;
 }
 
+ExtendMessage read_extend(Reader& reader) {
+  ExtendMessage message;
+  message.attempt = reader.attempt();
+  message.lease_end = reader.moment();
+  return message;
+}
+
+WelcomeMessage read_welcome(Reader& reader) {
+  WelcomeMessage message;
+  message.protocol = reader.number<std::uint32_t>();
+  message.build = reader.text();
+  message.grouping = reader.text();
+  return message;
+}
+
+RunningMessage read_running(Reader& reader) {
+  RunningMessage message;
+  task::RecoveredAttempt& running = message.running;
+  running.attempt = reader.attempt();
+  running.shard = ShardId{reader.number<std::uint32_t>()};
+  running.cpu_millis = reader.number<std::uint32_t>();
+  running.memory_bytes = reader.number<std::uint64_t>();
+  running.started = reader.time();
+  running.lease_end = reader.moment();
+  return message;
+}
+
 EndedMessage read_ended(Reader& reader) {
   EndedMessage message;
-  message.launch = reader.number<std::uint64_t>();
+  message.attempt = reader.attempt();
   AttemptResult& result = message.result;
   result.reason = reader.reason();
   result.exit_status = reader.number<std::int32_t>();
@@ -184,24 +315,35 @@ EndedMessage read_ended(Reader& reader) {
   return message;
 }
 
-std::optional<Message> read_body(std::string_view body) {
-  Reader reader(body);
-  Message message;
+// Absent: a type that this build does not know.
+std::optional<Message> read_body(Reader& reader) {
   switch (FrameType{reader.number<std::uint8_t>()}) {
+    case FrameType::hello:
+      return read_hello(reader);
     case FrameType::launch:
-      message = read_launch(reader);
-      break;
+      return read_launch(reader);
     case FrameType::kill:
-      message = read_kill(reader);
-      break;
+      return read_kill(reader);
+    case FrameType::extend:
+      return read_extend(reader);
+    case FrameType::settled:
+      return SettledMessage{reader.attempt()};
+    case FrameType::quit:
+      return QuitMessage{};
+    case FrameType::ping:
+      return PingMessage{reader.number<std::uint64_t>()};
+    case FrameType::welcome:
+      return read_welcome(reader);
+    case FrameType::running:
+      return read_running(reader);
     case FrameType::ended:
-      message = read_ended(reader);
-      break;
-    default:
-      return std::nullopt;
+      return read_ended(reader);
+    case FrameType::reported:
+      return ReportedMessage{};
+    case FrameType::pong:
+      return PongMessage{reader.number<std::uint64_t>()};
   }
-  if (!reader.finished()) return std::nullopt;
-  return message;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -240,16 +382,19 @@ Result<std::optional<Message>> Decoder::next() {
     return fail(ErrorCode::io, "the other side of a supervisor's socket sent what is no message");
   };
   if (broken_) return broken();
-  const std::string_view rest = std::string_view(buffer_).substr(position_);
-  if (rest.size() < kLengthBytes) return std::nullopt;
-  Reader prefix(rest.substr(0, kLengthBytes));
-  const std::size_t length = prefix.number<std::uint32_t>();
-  if (length > kFrameBytesMax) return broken();
-  if (rest.size() - kLengthBytes < length) return std::nullopt;
-  std::optional<Message> message = read_body(rest.substr(kLengthBytes, length));
-  if (!message) return broken();
-  position_ += kLengthBytes + length;
-  return message;
+  while (true) {
+    const std::string_view rest = std::string_view(buffer_).substr(position_);
+    if (rest.size() < kLengthBytes) return std::nullopt;
+    Reader prefix(rest.substr(0, kLengthBytes));
+    const std::size_t length = prefix.number<std::uint32_t>();
+    if (length == 0 || length > kFrameBytesMax) return broken();
+    if (rest.size() - kLengthBytes < length) return std::nullopt;
+    Reader body(rest.substr(kLengthBytes, length));
+    std::optional<Message> message = read_body(body);
+    if (!body.ok()) return broken();
+    position_ += kLengthBytes + length;
+    if (message) return message;
+  }
 }
 
 }  // namespace shoal::exec

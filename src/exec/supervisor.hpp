@@ -1,57 +1,75 @@
 // A supervisor: a small process beside the node that owns the children of attempts (design, section
 // 9).
 //
-// It starts them, collects their output and their ends, enforces timeouts, and ends whole process
-// trees, even while the node is frozen. It has no thread, no store and little memory. A node starts
-// one for each core, before it grows: two small processes start children faster than two threads of
-// one large process.
+// It starts them, collects their output and their ends, enforces timeouts and leases, and ends
+// whole process trees (attempts.hpp), even while the node is frozen or gone. It has no store and
+// little memory, and one thread besides the guard of leases. A node starts one for each core,
+// before it grows: two small processes start children faster than two threads of one large process.
 //
-// 1. Every launch is answered with exactly one `ended`, after nothing of its tree runs (the residue
-// is
-//    stated in process_tree.hpp). A process that cannot be killed (blocked in the kernel) delays
-//    it.
-// 2. When the socket closes, the node is gone: every tree is killed at once and the process exits.
-// 3. An attempt's first process is killed by the kernel if the supervisor itself dies.
+// 1. It outlives its node: tasks run on, and the next process of the node finds it
+//    (supervisor_folder.hpp), hears what runs and what has ended, and goes on from there. How an
+//    attempt ended is kept until the node says that this is settled.
+// 2. It listens to one process at a time (node_listener.hpp).
+// 3. Without a node it exits `linger` after its last task has ended, or after the node went. It
+//    removes its entry in the folder. When somebody else removed that, it ends its tasks and exits.
+// 4. After `quit` nothing of its tasks runs, and it exits.
 //
-// An attempt ends with its first process: what that leaves behind in the background is killed. A
-// kill with grace sends SIGTERM to the process group; after the grace, or as soon as the first
-// process ends, the rest of the tree gets SIGKILL. Timeouts have a grace of kTimeoutGrace.
+// It leads a session of its own and heeds no signal but SIGKILL, so that whatever ends the node's
+// group or terminal leaves it alone. (Who kills the node's whole control group kills it too: a
+// service of systemd needs KillMode=process.)
 //
-// cpu_time and memory_bytes_peak are those of the first process and of the children that it waited
-// for (wait4(2)). The kernel counts the memory of the supervisor at the time of the start as the
-// least peak. Memory is not limited: address-space limits break ordinary programs, and cgroups are
-// not used.
-//
-// Limits: as many attempts as the node launches; what waits to be sent is bounded by those that
-// run.
+// Limits: as many attempts as the node launches, and as many unsettled results as it leaves so.
 #pragma once
 
 #include <sys/types.h>
 
 #include <chrono>
 #include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "exec/supervisor_folder.hpp"
 #include "shoal/result.hpp"
 
 namespace shoal::exec {
 
-inline constexpr std::chrono::milliseconds kTimeoutGrace{2000};
+inline constexpr std::chrono::milliseconds kLinger{60'000};
 
-// Serves the node at the other end of `socket` (a stream socket; owned) until it is gone; returns
-// the exit status of the process. REQUIRES: a process of its own, with one thread.
-int supervisor_main(int socket);
-
-// A running supervisor, as its node holds it.
-struct SupervisorHandle {
-  pid_t pid = -1;
-  int socket = -1;  // Owned by whoever holds the handle.
+struct SupervisorConfig {
+  std::string data_folder;
+  std::string id;
+  int listener = -1;  // The socket at its place in the folder; owned.
+  std::chrono::milliseconds linger = kLinger;
 };
 
-// Starts `count` processes `PROGRAM supervisor --fd N`. Call it before the node has threads or much
-// memory. An error leaves no process behind.
-Result<std::vector<SupervisorHandle>> spawn_supervisors(std::size_t count,
-                                                        const std::string& program);
+// Serves until it has to end; returns the exit status of the process. REQUIRES: a process of its
+// own, with one thread.
+int supervisor_main(const SupervisorConfig& config);
+
+// The words of a command line that starts one, behind the program: `supervisor --data FOLDER --id
+// ID
+// --fd N --linger MS`.
+std::vector<std::string> supervisor_words(const SupervisorConfig& config);
+
+// A supervisor that was just started: it is reached by its place in the folder.
+struct StartedSupervisor {
+  std::string id;
+  pid_t pid = -1;  // A child of the caller.
+};
+
+struct SpawnConfig {
+  std::string data_folder;  // Absolute.
+  std::string program = "/proc/self/exe";
+  std::size_t count = 1;
+  std::chrono::milliseconds linger = kLinger;
+};
+
+// Starts supervisors and lists them. Call it before the node has threads or much memory. An error
+// leaves no process behind. REQUIRES: this process holds the data folder's lock.
+Result<std::vector<StartedSupervisor>> spawn_supervisors(const SpawnConfig& config);
+
+// Ends those that were started for nothing. REQUIRES: nothing was launched with them.
+void discard_supervisors(const SpawnConfig& config, std::span<const StartedSupervisor> supervisors);
 
 }  // namespace shoal::exec

@@ -106,6 +106,38 @@ TEST_CASE("daemon: a kill meets the launch of its own output when nothing waits"
   CHECK(now.ended.size() == 1);
 }
 
+TEST_CASE("daemon: an extension changes a launch that waits, else it leaves at once") {
+  EffectOrder order;
+  const TimePoint early{std::chrono::seconds(5)};
+  const TimePoint late{std::chrono::seconds(9)};
+  node::Output first = output(1, true);
+  first.launches.front().lease_end = early;
+  const std::uint64_t sequence = order.on_output(std::move(first)).sequence;
+  node::Output second = output(2, false);
+  second.launches.front().lease_end = late;
+  for (const std::uint64_t job : {1U, 2U, 3U}) {
+    second.extensions.push_back(
+        {.attempt = {.task = {JobId{job}, 0}, .number = 1}, .lease_end = job == 2 ? early : late});
+  }
+  const Effects now = order.on_output(std::move(second));
+  REQUIRE(now.extensions.size() == 1);  // What runs already is the executor's to extend.
+  CHECK(now.extensions.front().attempt.task.job == JobId{3});
+  const Effects later = order.on_durable(sequence);
+  REQUIRE(later.launches.size() == 2);
+  CHECK(later.launches[0].lease_end == late);
+  CHECK(later.launches[1].lease_end == late);  // Leases only grow.
+  CHECK(later.extensions.empty());
+}
+
+TEST_CASE("daemon: what is settled is told at once, whatever waits for the disk") {
+  EffectOrder order;
+  node::Output settling = output(1, true);
+  settling.settled.push_back({.task = {JobId{8}, 0}, .number = 2});
+  const Effects now = order.on_output(std::move(settling));
+  REQUIRE(now.settled.size() == 1);
+  CHECK(now.settled.front().task.job == JobId{8});
+}
+
 TEST_CASE("daemon: reads of the store wait for the writes before them") {
   EffectOrder order;
   node::Output first = output(1, true);

@@ -133,7 +133,7 @@ TEST_CASE("executor: arguments reach the program byte for byte") {
 TEST_CASE("executor: a task starts with default signals, no foreign descriptors, its own session") {
   NodeSide node;
   const auto ended = node.shell(
-      "ls /proc/$$/fd | tr '\\n' ' '; grep -E 'SigBlk|SigIgn' /proc/$$/status; "
+      "ls /proc/$$/fd | tr '\\n' ' '; grep -E 'SigBlk|SigIgn' /proc/self/status; "
       "test $(ps -o sid= -p $$) = $$ && echo leads");
   CHECK(ended.tails[0].starts_with("0 1 2 "));
   CHECK(ended.tails[0].find("SigBlk:\t0000000000000000") != std::string::npos);

@@ -114,15 +114,15 @@ TEST_CASE("tree: many orphans at the end of a task are all collected") {
   CHECK_FALSE(runs(std::stoi(ended.tails[0])));
 }
 
-TEST_CASE("tree: when the node is gone, its supervisors kill everything and exit") {
+TEST_CASE("tree: whoever ends everything leaves nothing behind") {
   std::vector<pid_t> pids;
   NodeSide node;
   node.launch(tree(node));
   pids = await_tree(node);
   pids.push_back(node.supervisor_pids.front());
-  node.executor->stop();
+  node.executor->end_all();
   for (const pid_t pid : pids) CHECK_FALSE(runs(pid));
-  CHECK(node.executor->supervisors() == 0);
+  CHECK(node.listed().empty());
 }
 
 TEST_CASE(
