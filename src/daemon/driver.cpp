@@ -217,7 +217,7 @@ Result<void> Driver::Parts::restore() {
   std::uint64_t records = 0;
   const auto recovered = store_->recover(
       {.meta = [this](std::string_view name,
-                      std::string_view value) { node_->restore_meta(name, value); },
+                      std::string_view value) { return node_->restore_meta(name, value); },
        .shard = [this](ShardId shard,
                        wire::ShardState state) { node_->restore_shard(shard, std::move(state)); },
        .record =

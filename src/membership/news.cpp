@@ -90,12 +90,16 @@ bool Membership::learn_one(TimePoint now, const Source& from, const wire::Member
 void Membership::learn_of_self(TimePoint now, const Source& from,
                                const wire::MemberRecord& record) {
   const wire::Incarnation mine = incarnation();
+  const std::uint64_t nonce = me().info.boot_nonce;
+  const std::uint64_t other = record.info ? record.info->boot_nonce : 0;
+  const bool another = nonce != 0 && other != 0 && other != nonce;
+  if (record.incarnation.boot_epoch > mine.boot_epoch ||
+      (record.incarnation.boot_epoch == mine.boot_epoch && another)) {
+    output_.rival = record;
+    return;
+  }
   if (record.state == MemberState::alive) {
     if (record.incarnation <= mine) return;
-    log::warn("membership",
-              "{} hears of itself with a newer incarnation than its own. If its data folder was "
-              "copied to another node, stop one of the two and start it with an empty folder.",
-              short_text(self_));
     refute(now, record);
   } else if (record.incarnation >= mine) {
     refute(now, record);

@@ -85,11 +85,12 @@ void Simulator::carry_out(NodeIndex index) {
     });
   }
   schedule_wake(index, host(index).clock.world(output.wake_at));
+  if (!output.refused.empty()) host(index).refusal = output.refused;
   Deferred deferred{.promises = std::move(output.promises),
                     .launches = std::move(output.launches),
                     .replies = std::move(output.replies),
                     .store_reads = std::move(output.store_reads),
-                    .stopped = output.stopped};
+                    .stopped = output.stopped || !output.refused.empty()};
   for (const task::Kill& each : output.kills) kill(index, each, deferred);
   auto ready = host(index).disk.add(std::move(output.writes), std::move(deferred));
   begin_sync(index);

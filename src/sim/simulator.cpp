@@ -69,6 +69,7 @@ void Simulator::start(NodeIndex index) {
   Host& starting = host(index);
   SHOAL_ASSERT(starting.node == nullptr);
   ++starting.boot;
+  starting.refusal.clear();
   starting.paused = false;
   trace_.add(now_, index, TraceKind::started, starting.boot);
   starting.node = std::make_unique<node::Node>(starting.config, random_.next());

@@ -91,6 +91,8 @@ class Simulator {
   void set_capacity(NodeIndex index, Capacity capacity) { host(index).capacity = capacity; }
   node::Node& node(NodeIndex index);  // REQUIRES: up.
   Disk& disk(NodeIndex index);
+  // Why the node refused to go on (F2) when it ended last; empty when it did not.
+  const std::string& refusal(NodeIndex index) const { return host(index).refusal; }
   const Processes& processes(NodeIndex index) const;
   ProcessOptions& process_options(NodeIndex index);
   Network& network() { return network_; }
@@ -134,6 +136,7 @@ class Simulator {
     std::vector<NodeIndex> seeds;
     std::unique_ptr<node::Node> node;  // Null: down.
     std::uint32_t boot = 0;
+    std::string refusal;
     bool paused = false;
     std::uint32_t slow_factor = 1;
     std::deque<Input> inbox;  // While it does not run. Datagrams beyond kInboxMax are dropped.
