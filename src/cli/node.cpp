@@ -40,6 +40,8 @@ struct NodeFlags {
   std::string memory;
   std::string profile = "lan";
   std::string advertise;
+  std::string disk_reserve;
+  bool new_identity = false;
 };
 
 Result<std::string> checked_name(const std::string& name) {
@@ -111,6 +113,12 @@ Result<daemon::DriverConfig> config_of(const NodeFlags& flags) {
     const auto memory = parse_size(flags.memory);
     if (!memory) return fail(ErrorCode::bad_input, "--mem: " + memory.error().message);
     config.memory_bytes = *memory;
+  }
+  config.new_identity = flags.new_identity;
+  if (!flags.disk_reserve.empty()) {
+    const auto reserve = parse_size(flags.disk_reserve);
+    if (!reserve) return fail(ErrorCode::bad_input, "--disk-reserve: " + reserve.error().message);
+    config.disk_reserve = *reserve;
   }
   // Nodes of one machine differ in their port.
   const std::filesystem::path folder = flags.data.empty()
@@ -187,6 +195,11 @@ void add_node(CLI::App& app, GlobalOptions& options) {
       ->capture_default_str();
   command->add_option("--advertise", flags->advertise,
                       "Address where others reach this node (default: the one it joins from)");
+  command->add_option("--disk-reserve", flags->disk_reserve,
+                      "Room kept free on the data folder's disk: below it no new tasks are taken "
+                      "or started (default: 64MiB, or 2 % of the disk if that is more)");
+  command->add_flag("--new-identity", flags->new_identity,
+                    "Start as a new node: set the folder's former identity and store aside");
   command->callback([flags, &options] { options.exit_code = run_node(*flags, options); });
 }
 

@@ -18,6 +18,7 @@
 
 #include "base/format.hpp"
 #include "base/log.hpp"
+#include "daemon/disk.hpp"
 #include "daemon/effect_order.hpp"
 #include "daemon/host.hpp"
 #include "exec/executor.hpp"
@@ -66,6 +67,14 @@ net::Limits connection_limits(std::size_t descriptors) {
   return limits;
 }
 
+std::uint64_t bytes_of(const std::vector<wire::Write>& writes) {
+  std::uint64_t bytes = 0;
+  for (const wire::Write& write : writes) {
+    if (const auto* put = std::get_if<wire::PutRecord>(&write)) bytes += put->record.value.size();
+  }
+  return bytes;
+}
+
 Address advertised_at_start(const DriverConfig& config, const Address& listening) {
   if (config.advertise) {
     Address address = *config.advertise;
@@ -81,9 +90,11 @@ Address advertised_at_start(const DriverConfig& config, const Address& listening
 
 class Driver::Parts {
  public:
-  Parts(DriverConfig config, store::DataFolder folder, std::unique_ptr<store::Store> store)
+  Parts(DriverConfig config, store::DataFolder folder, DiskWatch disk,
+        std::unique_ptr<store::Store> store)
       : config_(std::move(config)),
         folder_(std::move(folder)),
+        disk_(std::move(disk)),
         store_(std::move(store)),
         wake_timer_(context_),
         tick_timer_(context_),
@@ -113,6 +124,7 @@ class Driver::Parts {
   asio::awaitable<void> resolve_seeds();
   asio::awaitable<std::vector<Address>> resolve(HostPort seed);
   asio::awaitable<void> tick();
+  void note_disk();
 
   // Turns
   void schedule_turn();
@@ -129,6 +141,7 @@ class Driver::Parts {
 
   const DriverConfig config_;
   store::DataFolder folder_;
+  DiskWatch disk_;
   asio::io_context context_{1};
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<net::Transport> transport_;
@@ -154,6 +167,8 @@ class Driver::Parts {
   std::vector<wire::Message> to_self_;
   bool ready_ = false;
   bool finishing_ = false;
+  bool refused_ = false;   // The node must not go on.
+  bool disk_low_ = false;  // As the node knows it.
   std::uint64_t garbage_seen_ = 0;
 };
 
@@ -246,7 +261,7 @@ void Driver::Parts::start_threads() {
                                      .on_failed =
                                          [](const Error& error) {
                                            log::error("daemon", "{}", error.message);
-                                           std::_Exit(1);
+                                           std::_Exit(kExitDisk);
                                          }});
   reader_ = std::make_unique<store::ReadThread>();
 }
@@ -257,11 +272,12 @@ int Driver::Parts::run() {
   asio::co_spawn(context_, tick(), asio::detached);
   if (!config_.seeds.empty()) asio::co_spawn(context_, resolve_seeds(), asio::detached);
   node_->start(now());
+  note_disk();
   schedule_turn();
   context_.run();
   writer_.reset();  // What is queued still reaches the disk.
   reader_.reset();
-  return 0;
+  return refused_ ? kExitIdentity : 0;
 }
 
 // --- Inputs ------------------------------------------------------------------------------------
@@ -382,6 +398,8 @@ asio::awaitable<void> Driver::Parts::tick() {
     co_await tick_timer_.async_wait(asio::redirect_error(asio::use_awaitable, error));
     if (error) co_return;
     node_->set_resident_bytes(resident_bytes());
+    disk_.look();
+    note_disk();
     const std::uint64_t garbage = transport_->stats().garbage;
     if (garbage > garbage_seen_) {
       log::info("daemon", "{} connections or datagrams could not be read so far", garbage);
@@ -391,6 +409,13 @@ asio::awaitable<void> Driver::Parts::tick() {
     if (wake_at_ <= now().steady) schedule_turn();
     if (!turn_scheduled_) clocks_read_ = false;
   }
+}
+
+void Driver::Parts::note_disk() {
+  if (disk_.low() == disk_low_) return;
+  disk_low_ = disk_.low();
+  node_->on_disk_low(now(), disk_low_);
+  schedule_turn();
 }
 
 // --- Turns -------------------------------------------------------------------------------------
@@ -413,7 +438,10 @@ void Driver::Parts::turn() {
   node::Output output = node_->take_output();
   clocks_read_ = false;
   const TimePoint wake_at = output.wake_at;
-  const bool stopped = output.stopped;
+  if (!output.refused.empty() && !std::exchange(refused_, true)) {
+    log::error("daemon", "{}", output.refused);
+  }
+  const bool stopped = output.stopped || refused_;
   note_changes();
   carry_out(order_.on_output(std::move(output)));
   arm_wake_timer(wake_at);
@@ -462,7 +490,11 @@ asio::awaitable<void> Driver::Parts::finish() {
 
 void Driver::Parts::carry_out(Effects effects) {
   // The disk first: it works while the rest is done.
-  if (!effects.writes.empty()) writer_->add(effects.sequence, std::move(effects.writes));
+  if (!effects.writes.empty()) {
+    disk_.on_written(bytes_of(effects.writes));
+    note_disk();
+    writer_->add(effects.sequence, std::move(effects.writes));
+  }
   for (const task::Kill& kill : effects.kills) executor_->kill(kill);
   for (const task::Launch& launch : effects.launches) executor_->launch(launch);
   for (task::ProcessEnded& ended : effects.ended) {
@@ -527,10 +559,12 @@ Result<std::unique_ptr<Driver>> Driver::boot(DriverConfig config,
                                              std::vector<exec::SupervisorHandle> supervisors) {
   auto folder = store::DataFolder::open(config.data_folder);
   if (!folder) return std::unexpected(folder.error());
-  auto identified = folder->open_store();
+  DiskWatch disk(config.data_folder, config.disk_reserve);
+  disk.look();  // A full disk needs the ballast's room before the store is opened.
+  auto identified = folder->open_store(config.new_identity);
   if (!identified) return std::unexpected(identified.error());
-  auto parts =
-      std::make_unique<Parts>(std::move(config), std::move(*folder), std::move(identified->store));
+  auto parts = std::make_unique<Parts>(std::move(config), std::move(*folder), std::move(disk),
+                                       std::move(identified->store));
   if (auto prepared = parts->prepare(identified->id, std::move(supervisors)); !prepared) {
     return std::unexpected(prepared.error());
   }
