@@ -131,6 +131,7 @@ void Node::on_recovery_complete(Now now) {
 void Node::on_disk_low(Now now, bool low) {
   parts_->now = now;
   parts_->context.disk_low = low;
+  parts_->takeovers.on_disk_low(now);
 }
 
 void Node::on_stop(Now now, bool end_tasks) {

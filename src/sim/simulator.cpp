@@ -151,6 +151,10 @@ void Simulator::slow_down(NodeIndex index, std::uint32_t factor) {
   drain(index);
 }
 
+void Simulator::set_disk_low(NodeIndex index, bool low) {
+  input(index, [low](node::Node& node, Now now) { node.on_disk_low(now, low); });
+}
+
 void Simulator::move_to(NodeIndex index, const Address& address) {
   Host& moved = host(index);
   SHOAL_ASSERT(moved.node == nullptr);

@@ -78,6 +78,7 @@ class Simulator {
   void suspend(NodeIndex index);  // The whole host: node and processes.
   void resume(NodeIndex index);   // The node at once, its processes 200 ms later.
   void slow_down(NodeIndex index, std::uint32_t factor);  // Runs 1/factor of the time; 1: always.
+  void set_disk_low(NodeIndex index, bool low);  // Its disk has little room, or enough again.
   void move_to(NodeIndex index, const Address& address);  // REQUIRES: down.
 
   bool up(NodeIndex index) const;

@@ -38,7 +38,7 @@ struct OwnerAnswer {
 };
 
 // G4: the sender owned these shards and is not in their home any more; the receiver is the first of
-// it.
+// it. Or the sender owns them and has no room for new records; the receiver is of their home.
 struct HandOver {
   std::vector<ShardId> shards;
 };
