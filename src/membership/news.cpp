@@ -161,7 +161,7 @@ bool Membership::apply(TimePoint now, const wire::MemberRecord& record, bool bul
   const bool was_present = known && !before->gone();
   const MemberState state = known ? before->state : MemberState::left;
   const std::uint64_t boot_epoch = known ? before->incarnation.boot_epoch : 0;
-  const std::optional<wire::MemberInfo> info =
+  std::optional<wire::MemberInfo> info =
       known && record.info ? std::optional(before->info) : std::nullopt;
   const MemberTable::Merge merged = table_.merge(now, record);
   if (merged == MemberTable::Merge::same || merged == MemberTable::Merge::stale) return false;
@@ -181,6 +181,7 @@ bool Membership::apply(TimePoint now, const wire::MemberRecord& record, bool bul
     log::debug("membership", "{} holds {} ({}) for {}", short_text(self_), short_text(member.node),
                member.info.name, to_string(static_cast<Change>(member.state)));
   }
+  if (info) info->boot_nonce = member.info.boot_nonce;  // New with each start: no news by itself.
   if (info && info->address != member.info.address) {
     output_.events.push_back({member.node, Change::address});
   } else if (info && *info != member.info) {
