@@ -306,7 +306,12 @@ void Membership::gossip(TimePoint now) {
 }
 
 void Membership::push_pull(TimePoint now) {
-  const Duration interval = push_pull_interval(config_, table_.present_count());
+  Duration interval = push_pull_interval(config_, table_.present_count());
+  // Many that join at once overflow each other's gossip: whoever is new compares tables soon.
+  if (early_push_pulls_ > 0) {
+    --early_push_pulls_;
+    interval = config_.push_pull_interval / 8;
+  }
   next_push_pull_ = now + interval - interval / 8 + random_.below(interval / 4);
   for (const NodeId target : detector_.pick(1, self_, random_)) {
     const Member* peer = table_.find(target);

@@ -233,6 +233,7 @@ class Membership {
   TimePoint next_gossip_ = kNever;  // kNever while there is no news.
   TimePoint last_gossip_{};
   TimePoint next_push_pull_;
+  std::uint32_t early_push_pulls_ = 4;
   TimePoint next_redial_ = kNever;   // kNever while nobody is gone.
   std::uint32_t told_directly_ = 0;  // Gossip sent out of turn for this input; bounded.
   bool departed_ = false;

@@ -29,7 +29,11 @@ struct NodeConfig {
   std::uint32_t shard_count = kShardCountDefault;  // Used at founding only.
   std::string version = "0.1.0";
   Duration lease = std::chrono::seconds(5);  // L of every claim.
-  std::uint64_t records_max = 20'000'000;    // New tasks are refused beyond (ErrorCode::overload).
+  // Homes change this long after a member joined or left, and `dead_after` after one died.
+  Duration move_delay = std::chrono::seconds(1);
+  Duration dead_after = std::chrono::minutes(10);
+  std::uint32_t moves_per_second = 50;     // Home changes begun by this node.
+  std::uint64_t records_max = 20'000'000;  // New tasks are refused beyond (ErrorCode::overload).
 };
 
 }  // namespace shoal::node

@@ -134,6 +134,7 @@ struct Dispatch {
 bool Node::Parts::accepts(const Source& source, const wire::Message& message) {
   if (source.node == context.self()) return true;
   if (commands.lost(source.node)) {
+    commands.on_lost_spoke(now, source.node, source.address);
     ++context.counters.dropped_inputs;
     return false;
   }

@@ -22,6 +22,9 @@ bool past_retention(JobId job, Now now) {
   return second >= 0 && task::expiry_of(job) <= static_cast<std::uint64_t>(second);
 }
 
+// More than can have been granted in the time that a lost majority was ahead of its last copy.
+constexpr std::uint32_t kAttemptsPassedOver = 1000;
+
 constexpr const char* kDamaged =
     "too many copies of this record are damaged; it waits for other homes to answer";
 
@@ -259,9 +262,20 @@ void JobOwner::await_description(Now now, ShardId shard, JobId id, ShardJob& job
   store_.again(now, shard, key, {.change = Change::job, .operation = operation});
 }
 
+// E3: what is past its retention by this owner's clock may still be read, and not be changed.
+bool JobOwner::expiring(const Request& request, JobId job, Now now) {
+  if (!past_retention(job, now)) return false;
+  operations_.refuse(request.gateway, request.id, ErrorCode::expired,
+                     format("job {} is past its retention and about to go; nothing of it can be "
+                            "changed any more",
+                            to_string(job)));
+  return true;
+}
+
 void JobOwner::handle(Now now, const Request& request, const wire::CloseJob& close) {
   auto job = store_.proposed_job(request.shard, close.job);
   if (!job) return not_found(request, close.job);
+  if (expiring(request, close.job, now)) return;
   if (job->nonce != close.nonce) {
     operations_.refuse(request.gateway, request.id, ErrorCode::conflict,
                        "id taken: another submission has this job id; mint a new one");
@@ -283,6 +297,7 @@ void JobOwner::handle(Now now, const Request& request, const wire::CloseJob& clo
 void JobOwner::handle(Now now, const Request& request, const wire::CancelJob& cancel) {
   auto job = store_.proposed_job(request.shard, cancel.job);
   if (!job) return not_found(request, cancel.job);
+  if (expiring(request, cancel.job, now)) return;
   if (job->state == JobState::finished &&
       store_.committed_job(request.shard, cancel.job).job.state == JobState::finished) {
     operations_.refuse(request.gateway, request.id, ErrorCode::conflict,
@@ -306,6 +321,7 @@ void JobOwner::handle(Now now, const Request& request, const wire::CancelTasks& 
   if (cancel.index && !store_.proposed(request.shard, {cancel.job, *cancel.index})) {
     return not_found(request, cancel.job);
   }
+  if (expiring(request, cancel.job, now)) return;
   const std::uint64_t operation = operations_.open(request.gateway, request.id, request.shard);
   cancel_here(now, request.shard, cancel.job, cancel.index, operation);
   operations_.seal(operation);
@@ -509,7 +525,29 @@ void JobOwner::recover_task(Now now, ShardId shard, TaskId id, bool settled) {
     claims_.on_recovered_claim(now, shard, id, held->task);
 }
 
-void JobOwner::on_owned(Now now, ShardId shard) {
+// From a copy that an operator adopted. Attempts that it does not know of may have been granted:
+// their numbers are passed over, and nothing starts before their longest lease is over.
+void JobOwner::adopt_task(Now now, ShardId shard, TaskId id) {
+  auto held = store_.proposed(shard, id);
+  if (!held) return;
+  task::TaskRecord& task = held->task;
+  task.recovered = true;
+  if (!terminal(task.state)) {
+    task.attempt += kAttemptsPassedOver;
+    const ShardJob* job = store_.job(shard, id.job);
+    if (job != nullptr && job->spec.at_most_once) {
+      task.state = TaskState::lost;  // It may have been started.
+    } else if (task.state == TaskState::ready) {
+      const auto wait = std::chrono::ceil<std::chrono::milliseconds>(
+          scheduling::lease_end_at_owner({}, scheduling::kLeaseMax).time_since_epoch());
+      task.not_before = std::max(task.not_before, now.wall + wait);
+    }
+  }
+  if (ShardJob* job = store_.job(shard, id.job)) ++job->creating;
+  store_.put(now, shard, id, *held, {.change = Change::recover, .to = task.state});
+}
+
+void JobOwner::on_owned(Now now, ShardId shard, bool recovered) {
   if (context_.served.size() < context_.shard_count) context_.served.resize(context_.shard_count);
   context_.served.at(static_cast<std::size_t>(shard)) = true;
   struct Found {
@@ -522,24 +560,31 @@ void JobOwner::on_owned(Now now, ShardId shard) {
         const task::RecordName name = record_name(key);
         if (name.kind == task::RecordKind::element) {
           const auto task = wire::decode_task(value);
-          if (task && (!settled || !terminal(task->state))) unfinished.push_back({name, settled});
+          if (task && (recovered || !settled || !terminal(task->state)))
+            unfinished.push_back({name, settled});
         } else if (name.kind == task::RecordKind::job) {
           const auto job = wire::decode_job(value);
           if (settled) store_.index_job(shard, name.job);
-          if (job && (!settled || job->state != JobState::finished)) {
+          if (job && (recovered || !settled || job->state != JobState::finished)) {
             unfinished.push_back({name, settled});
           }
         }
       });
   for (const Found& found : unfinished) store_.job(shard, found.name.job);
   for (const Found& found : unfinished) {
+    if (recovered && found.name.kind == task::RecordKind::element) {
+      adopt_task(now, shard, {found.name.job, found.name.index});
+      continue;
+    }
     if (found.name.kind == task::RecordKind::element) {
       recover_task(now, shard, {found.name.job, found.name.index}, found.settled);
       continue;
     }
     const auto job = store_.proposed_job(shard, found.name.job);
     if (!job) continue;
-    if (job->single) {
+    if (job->single && recovered) {
+      adopt_task(now, shard, {found.name.job, 0});
+    } else if (job->single) {
       recover_task(now, shard, {found.name.job, 0}, found.settled);
     } else if (found.settled) {
       tracker_.track(now, shard, found.name.job, *job);

@@ -35,8 +35,9 @@ class JobOwner {
   // A version proposed with a token was committed.
   void on_committed(Now now, ShardId shard, const wire::RecordKey& key, const Token& token);
 
-  // This node owns the shard from now on: its work is found in the records.
-  void on_owned(Now now, ShardId shard);
+  // This node owns the shard from now on: its work is found in the records. `recovered`: by an
+  // operator's word, from a copy that may lack what was known elsewhere.
+  void on_owned(Now now, ShardId shard, bool recovered);
   void on_lost(ShardId shard);
 
   // The job's owner says that the job is cancelled: end what is here, and what comes later.
@@ -73,7 +74,9 @@ class JobOwner {
   task::TaskRecord new_task(Now now, ShardId shard, TaskId id, const ShardJob& job,
                             std::string argument);
   void recover_task(Now now, ShardId shard, TaskId id, bool settled);
+  void adopt_task(Now now, ShardId shard, TaskId id);
   void not_found(const Request& request, JobId job);
+  bool expiring(const Request& request, JobId job, Now now);
 
   Context& context_;
   TaskStore& store_;

@@ -136,10 +136,7 @@ void Node::on_disk_low(Now now, bool low) {
 
 void Node::on_stop(Now now, bool end_tasks) {
   parts_->now = now;
-  if (parts_->context.stopping) return;
-  parts_->context.stopping = true;
-  parts_->stop_deadline = now.steady + kStopMax;
-  parts_->runner.on_stop(now, end_tasks);
+  parts_->stop(now, end_tasks);
 }
 
 void Node::on_time(Now now) {

@@ -25,6 +25,7 @@ membership::MembershipConfig membership_config(Profile profile) {
 
 constexpr std::size_t kMembersKept = 4000;  // On disk: with the longest names, less than a frame.
 constexpr Duration kStopStep = std::chrono::milliseconds(50);
+constexpr Duration kLeaveInterval = std::chrono::milliseconds(200);
 constexpr std::string_view kMetaBoot = "boot";
 constexpr std::string_view kMetaMembers = "members";
 
@@ -83,6 +84,7 @@ void Node::Parts::start(Now at) {
   founding.start(at);
   identity.start(at);
   takeovers.start(at);
+  home_changes.start(at);
   commands.start(at);
   take_over_own(at);
   // Comes back when what was written above is on disk: from then on this node may speak.
@@ -134,14 +136,16 @@ bool Node::Parts::drain_shards(Now at) {
   for (const ShardId shard : out.lost) {
     job_owner.on_lost(shard);
     takeovers.on_lost(at, shard);
+    home_changes.on_lost(shard);
     expiry.on_lost(shard);
   }
   for (const shard::RefusedEvent& event : out.refused) takeovers.on_refused(at, event);
   for (const ShardId shard : out.owned) {
     if (!shards.owns(shard)) continue;  // Won and lost in one turn.
-    table.merge({.shard = shard, .config = *shards.config(shard), .owner = shards.ballot(shard)});
+    table.merge({.shard = shard, .config = {}, .owner = shards.ballot(shard)});
     next_table = std::min(next_table, at.steady);
-    job_owner.on_owned(at, shard);
+    const bool recovered = std::ranges::find(out.recovered, shard) != out.recovered.end();
+    job_owner.on_owned(at, shard, recovered);
     takeovers.on_owned(at, shard);
     home_changes.on_owned(at, shard);
     expiry.on_owned(shard);
@@ -155,6 +159,15 @@ bool Node::Parts::drain_shards(Now at) {
     job_owner.on_confirmed(done);
   }
   for (const shard::ValueEvent& value : out.values) watches.on_value(value);
+  for (const ShardId shard : out.settled_configs) {
+    table.merge({.shard = shard, .config = *shards.config(shard), .owner = shards.ballot(shard)});
+    next_table = std::min(next_table, at.steady);
+    home_changes.on_settled(at, shard);
+  }
+  for (const shard::HandOver& left : out.handed_over) {
+    context.send(left.to, wire::HandOver{{left.shard}});
+  }
+  for (const ShardId shard : out.recovered) commands.on_recovered(at, shard);
   return !out.messages.empty() || !out.promises.empty() || !out.writes.empty() ||
          !out.committed.empty() || !out.owned.empty() || !out.lost.empty() ||
          !out.confirmed.empty() || !out.values.empty();
@@ -180,6 +193,7 @@ bool Node::Parts::drain_membership(Now at) {
     if (event.node == context.self()) continue;
     takeovers.on_member(at, event);
     home_changes.on_member(at, event);
+    note_boot(at, event.node);
     const bool gone = event.change == membership::Change::dead ||
                       event.change == membership::Change::left ||
                       event.change == membership::Change::forgotten;
@@ -192,6 +206,17 @@ bool Node::Parts::drain_membership(Now at) {
     }
   }
   return !out.messages.empty();
+}
+
+// A process that was started anew has read its disk again, and may have found bad copies (C5).
+void Node::Parts::note_boot(Now at, NodeId node) {
+  const membership::Member* member = membership->find(node);
+  if (member == nullptr || member->state != wire::MemberState::alive) return;
+  std::uint64_t& known = boots[node];
+  if (known != 0 && known < member->incarnation.boot_epoch) {
+    shards.on_peer_restarted(at.steady, node);
+  }
+  known = std::max(known, member->incarnation.boot_epoch);
 }
 
 void Node::Parts::settle(Now at) {
@@ -248,13 +273,31 @@ void Node::Parts::every_second(Now at) {
   store.sweep();
 }
 
+void Node::Parts::stop(Now at, bool end_tasks) {
+  if (context.stopping) return;
+  context.stopping = true;
+  stop_deadline = at.steady + kStopMax;
+  runner.on_stop(at, end_tasks);
+}
+
 void Node::Parts::stop_step(Now at) {
+  if (!context.stopping && home_changes.leaving() && at.steady >= next_leave) {
+    next_leave = at.steady + kLeaveInterval;
+    if (home_changes.may_go() && (home_changes.at_once() || runner.running_count() == 0)) {
+      log::info("node", "this node leaves the cluster");
+      stop(at, true);
+    }
+  }
   if (!context.stopping) return;
   const bool over = runner.idle() || at.steady >= stop_deadline;
   if (over && !farewell) {
     farewell = true;
     farewell_until = at.steady + std::chrono::seconds(1);
-    membership->announce_stop(at.steady);
+    if (home_changes.leaving()) {
+      membership->leave(at.steady);
+    } else {
+      membership->announce_stop(at.steady);
+    }
   }
   if (farewell && (membership->farewell_sent() || at.steady >= farewell_until)) {
     context.output.stopped = true;
@@ -302,6 +345,7 @@ TimePoint Node::Parts::wake_at() const {
   if (founding.serving()) at = std::min(at, next_table);
   if (memory_dirty) at = std::min(at, next_memory);
   if (context.stopping) at = std::min(at, now.steady + kStopStep);
+  if (home_changes.leaving()) at = std::min(at, next_leave);
   return at;
 }
 

@@ -1,6 +1,7 @@
 // The parts of a node and how inputs run through them. node.cpp is the face; this is the wiring.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,6 +47,8 @@ struct Node::Parts {
   void take_over_own(Now now);
   void spread_table(Now now);
   void remember_members(Now now);
+  void note_boot(Now now, NodeId node);
+  void stop(Now now, bool end_tasks);
   void stop_step(Now now);
   void every_second(Now now);
   std::vector<JobStatus> local_jobs(const wire::ListJobs& query);
@@ -80,6 +83,8 @@ struct Node::Parts {
   TimePoint next_table;
   TimePoint next_memory;
   TimePoint next_second;
+  TimePoint next_leave;
+  std::map<NodeId, std::uint64_t> boots;  // Of members, as known here.
   std::vector<wire::MemberRecord> remembered;
   std::vector<NodeId> foreign;  // Members of other clusters that were turned away, said once each.
   Histogram sync_times;         // Microseconds.

@@ -10,6 +10,7 @@ namespace {
 
 constexpr Duration kJitterMax = std::chrono::milliseconds(100);
 constexpr Duration kTakeBackInterval = std::chrono::seconds(1);
+constexpr Duration kLeftoverInterval = std::chrono::seconds(30);
 // A question of this node's own lost on the way must not cost an owner its shard.
 constexpr std::uint32_t kStrikesMax = 2;
 
@@ -168,11 +169,16 @@ void Takeovers::on_message(Now now, NodeId from, const wire::OwnerSilent& messag
   }
 }
 
-void Takeovers::on_message(Now, NodeId from, const wire::OwnerQuery& message) {
+void Takeovers::on_message(Now now, NodeId from, const wire::OwnerQuery& message) {
   std::vector<wire::OwnershipItem>& answers = answers_[from];
   for (const ShardId shard : message.shards) {
     if (context_.shards->owns(shard)) {
       answers.push_back({shard, wire::Ownership::owner, context_.shards->ballot(shard)});
+      // Only who keeps the shard asks: one that left and did not hear of it (H5).
+      const std::vector<NodeId> members = shard::members(*context_.shards->config(shard));
+      if (std::ranges::find(members, from) == members.end()) {
+        context_.shards->retire(now.steady, shard, from);
+      }
     } else {
       const bool candidate = context_.shards->candidate(shard);
       answers.push_back(
@@ -229,13 +235,26 @@ void Takeovers::on_message(Now now, NodeId, const wire::HandOver& message) {
 // Hole 17: nobody wants anything of the shard, and its owner may be gone all the same.
 void Takeovers::scan(Now now) {
   next_scan_ = now.steady + kWatchInterval;
+  const bool leftovers = next_leftovers_ <= now.steady;
+  if (leftovers) next_leftovers_ = now.steady + kLeftoverInterval;
   for (std::uint32_t number = 0; number < context_.shard_count; ++number) {
     const ShardId shard{number};
+    if (leftovers) ask_of_leftover(shard);
     if (context_.shards->owns(shard) || !home_of(shard)) continue;
     if (watched(shard).phase == Phase::idle && !context_.shards->candidate(shard)) {
       examine(now, shard);
     }
   }
+}
+
+// Records of a shard that this node does not keep any more: its owner retires who asks (H5).
+void Takeovers::ask_of_leftover(ShardId shard) {
+  const wire::ShardConfig* config = context_.shards->config(shard);
+  if (config == nullptr || context_.shards->record_count(shard) == 0) return;
+  const std::vector<NodeId> members = shard::members(*config);
+  if (std::ranges::find(members, context_.self()) != members.end()) return;
+  const NodeId owner = context_.owner(shard);
+  if (owner && owner != context_.self()) questions_[owner].push_back(shard);
 }
 
 void Takeovers::take_back(Now now) {
@@ -249,6 +268,7 @@ void Takeovers::take_back(Now now) {
     if (!mine || context_.shards->owns(shard) || context_.shards->candidate(shard)) continue;
     if (now.steady - watched(shard).lost_at < kTakeBackAfter) continue;
     ++taken;
+    watched(shard).lost_at = now.steady;  // Once in that time: each try costs the owner its ballot.
     context_.shards->take_over(now.steady, shard);
   }
 }

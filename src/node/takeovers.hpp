@@ -83,6 +83,7 @@ class Takeovers {
   void fire(Now now, ShardId shard);
   void take_back(Now now);
   void hand_over(Now now);
+  void ask_of_leftover(ShardId shard);
   void on_answer(Now now, NodeId from, const wire::OwnershipItem& item);
 
   Context& context_;
@@ -90,6 +91,7 @@ class Takeovers {
   TimePoint next_scan_ = kNever;
   TimePoint next_take_back_ = kNever;
   std::uint32_t rounds_ = 0;  // Of handing over: who is meant rotates.
+  TimePoint next_leftovers_{};
   std::map<ShardId, Watched> watched_;
   std::set<std::pair<TimePoint, ShardId>> due_;  // Of those that are asked or waiting.
   std::map<NodeId, std::vector<ShardId>> questions_;

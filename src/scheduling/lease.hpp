@@ -7,6 +7,8 @@
 
 namespace shoal::scheduling {
 
+inline constexpr Duration kLeaseMax = std::chrono::seconds(30);
+
 // The executing node may run an attempt until here. `sent`: when it sent the pull, or the last
 // renewal that was answered (L1).
 constexpr TimePoint lease_end_at_executor(TimePoint sent, Duration lease) {

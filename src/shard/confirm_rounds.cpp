@@ -59,7 +59,8 @@ void ConfirmRounds::judge(Asked& asked) const {
   const auto confirmed = [&](NodeId node) {
     return std::ranges::find(asked.confirmers, node) != asked.confirmers.end();
   };
-  const bool enough = settings_.mutations.skip_confirm || quorum(asked.owned.config, confirmed);
+  const bool enough = settings_.mutations.skip_confirm ||
+                      quorum(settings_.mutations, asked.owned.config, confirmed);
   if (asked.verdict == Verdict::open && enough) asked.verdict = Verdict::confirmed;
 }
 

@@ -56,6 +56,7 @@ struct ReadPurpose {
   wire::RecordVersion version;  // Only this one serves.
   wire::Ballot ballot;          // Of the candidate or owner the answer is for.
   NodeId node;                  // Whom it is for, if that is another node.
+  std::uint64_t entered = 0;    // For catch_up: since when that node has been a member.
 };
 
 struct Effects {
@@ -66,10 +67,14 @@ struct Effects {
   std::map<NodeId, std::uint32_t> catching_up;  // Catch-up items under way, by node.
 
   std::uint64_t read(const ReadPurpose& purpose) {
-    const std::uint64_t id = ++read_last;
-    reads.emplace(id, purpose);
+    const std::uint64_t id = begin_read(purpose);
     output.reads.push_back({.id = id, .shard = purpose.shard, .key = purpose.key});
     return id;
+  }
+  // It does not leave yet: the value is not here.
+  std::uint64_t begin_read(const ReadPurpose& purpose) {
+    reads.emplace(++read_last, purpose);
+    return read_last;
   }
 };
 

@@ -28,6 +28,25 @@ struct Mutations {
   bool reuse_version = false;          // O1: a second value under an unanswered version.
   bool resume_ballot_after_restart = false;  // O5: the ballot found on disk is used on.
   bool skip_confirm = false;                 // O4: a Confirm round succeeds without asking anybody.
+  bool no_learners = false;             // G2: joint at once; the newcomers may never hear of it.
+  bool no_joint = false;                // G2, G3: from the old home to the new one in one step.
+  bool joint_counts_old_only = false;   // While joint the new home's majority is not needed.
+  bool joint_counts_new_only = false;   // Nor is the old one's.
+  bool joint_commits_old_only = false;  // O3: the old home commits until the final config is held.
+  bool final_unsettled = false;         // G3: final before everything is on a joint quorum.
+  bool count_old_acks = false;          // O2, G1: Acks from before a node left are counted.
+  bool stub_forgets = false;            // H5: a leaver forgets promise and config too.
+  bool retire_any = false;              // H5: obeyed whatever config it names.
+  bool promise_while_blank = false;     // F2: a node without state promises.
+  bool ignore_newer_config = false;     // C3: newer configs in answers are not heeded.
+  bool no_config_check = false;         // H1: a candidate with an older config is promised too.
+  bool no_own_promise = false;          // C2: the own promise is not part of the quorum.
+  bool no_floor_check = false;          // E2: any floor is taken.
+  bool drop_by_own_clock = false;       // E1: homes drop records by their own clocks.
+  bool gone_before_quorum = false;      // E3: "gone" is said before a quorum has the floor.
+  // What no code here does; tests do it to the shards they drive.
+  bool same_identity = false;  // F2: a node whose disk is gone comes back under its old id.
+  bool homes_repair = false;   // H7: records are copied from home to home.
   bool operator==(const Mutations&) const = default;
 };
 
@@ -40,13 +59,18 @@ struct ShardsConfig {
   Duration back_off_max = std::chrono::seconds(2);
   Duration confirm_again = std::chrono::milliseconds(300);
   Duration confirm_timeout = std::chrono::seconds(1);
+  // G2 asks for a majority of the target; the others are waited for so long, since a home with
+  // blank members survives less than its number says.
+  Duration learn_max = std::chrono::seconds(60);
   // Catch-up of a home that was away: items of at most kCatchUpBytes under way to one node, over
   // all shards. 16 keep a returning node below about 1 MiB of such writes in its queues.
   std::uint32_t catch_up_window = 16;
   Mutations mutations;
 };
 
-inline constexpr std::uint32_t kShardsMax = 65'536;          // Of a cluster.
+inline constexpr std::uint32_t kShardsMax = 65'536;  // Of a cluster.
+inline constexpr std::size_t kMembersMax =
+    32;  // Of a config, learners and those that left included.
 inline constexpr std::size_t kMessageBytesMax = 256 * 1024;  // Of one message's items, estimated.
 inline constexpr std::size_t kMessageRecordsMax = 2048;
 inline constexpr std::size_t kDigestPageEntries = 4096;
@@ -54,6 +78,17 @@ inline constexpr std::size_t kCatchUpBytes = 64 * 1024;
 inline constexpr std::size_t kFetchKeys = 256;      // Asked of one holder at once.
 inline constexpr std::size_t kOutstandingMax = 64;  // Unanswered writes of a shard to a home.
 inline constexpr std::size_t kRoundsMax = 8;        // Confirm rounds under way.
+inline constexpr std::size_t kBadListed = 256;      // Bad copies named in one Ack.
+inline constexpr std::uint64_t kSkewSeconds = 300;  // E2: floors further ahead are refused.
+// G3: the owner flushes nothing for so long at most while what is under way reaches a joint quorum.
+inline constexpr Duration kPauseMax = std::chrono::milliseconds(500);
+inline constexpr Duration kPauseGap = std::chrono::seconds(2);  // Between two such pauses.
+inline constexpr Duration kReadPatience = std::chrono::seconds(5);
+inline constexpr std::uint32_t kRetiresMax = 3;  // Sent to each node that left.
+inline constexpr Duration kLeaverMax =
+    std::chrono::seconds(60);  // Then it is not sent to any more.
+// An owner that left waits so long at most until the others that left are retired.
+inline constexpr Duration kSeeOffMax = std::chrono::seconds(2);
 
 using Message =
     std::variant<wire::Prepare, wire::Promise, wire::Refuse, wire::Fetch, wire::Fetched,

@@ -13,15 +13,12 @@ Owner::Owner(NodeId self, ShardId shard, wire::Ballot ballot, const ShardsConfig
     : self_(self), shard_(shard), ballot_(ballot), settings_(settings) {}
 
 // C6: the same lists, under the new ballot. Everybody in them has been a member all along.
-void Owner::begin(TimePoint now, Merge merge, Replica& replica, Effects& effects) {
+void Owner::begin(TimePoint now, Merge merge, std::uint64_t wall, Replica& replica,
+                  Effects& effects) {
   config_ = merge.config;
   config_.id = {.ballot = ballot_, .seq = 0};
   floor_ = merge.floor;
-  // Itself last: the own write takes the values that are copied for the others.
-  std::vector<NodeId> nodes = members(config_);
-  std::erase(nodes, self_);
-  nodes.push_back(self_);
-  for (const NodeId node : nodes) {
+  for (const NodeId node : members(config_)) {
     Peer peer;
     peer.node = node;
     peer.heard = now;
@@ -30,23 +27,25 @@ void Owner::begin(TimePoint now, Merge merge, Replica& replica, Effects& effects
         node != self_ && std::ranges::find(merge.promisers, node) == merge.promisers.end();
     peers_.push_back(std::move(peer));
   }
-  SHOAL_ASSERT(peers_.size() <= 32);
-  const auto bits = [&](const std::vector<NodeId>& list) {
-    std::uint32_t mask = 0;
-    for (const NodeId node : list) mask |= 1U << (peer(node) - peers_.data());
-    return mask;
-  };
+  SHOAL_ASSERT(peers_.size() <= kMembersMax);
   home_ = bits(config_.home);
   next_ = bits(config_.next);
   replica.adopt(config_, ballot_, effects.output.writes);
-  peer(self_)->config_acked = config_.id;
-  for (MergedRecord& merged : merge.records) take_merged(merged, merge, replica, effects);
+  floor_refused_ = !replica.adopt_floor(floor_, wall, settings_.mutations, effects.output.writes);
+  for (MergedRecord& merged : merge.records) {
+    if (!at_or_below(merged.key, floor_)) take_merged(merged, merge, replica, effects);
+  }
   for (Peer& peer : peers_) tidy_missing(peer);
+  if (config_.next.empty() && !config_.learners.empty()) {  // G5: learners may be dropped.
+    wire::ShardConfig config = config_;
+    ++config.id.seq;
+    config.learners.clear();
+    set_config(now, std::move(config), replica, effects);
+  }
   flush(now, replica, effects);
   // The config goes out in the first Writes; where there are none, by itself.
   for (Peer& peer : peers_) {
-    if (peer.outstanding.empty() && peer.node != self_)
-      send_batch(now, peer, {}, false, replica, effects);
+    if (peer.outstanding.empty()) return announce(now, replica, effects);
   }
 }
 
@@ -60,11 +59,12 @@ void Owner::take_merged(MergedRecord& merged, Merge& merge, Replica& replica, Ef
   const StoredRecord* own = replica.find(merged.key);
   const bool held = own != nullptr && own->bad == 0 && replica.version(*own) == merged.version;
   const auto fetched = merge.values.find(merged.key);
-  // From the promise on, the own copy is frozen and the needs were met; but not if H2 is switched
-  // off.
+  // From the promise on, the own copy is frozen and the needs were met; but not if a rule is
+  // switched off. Settled output comes later (C6).
   const bool known = held || fetched != merge.values.end();
-  SHOAL_ASSERT(known || settings_.mutations != Mutations{});
-  if (!known) return;
+  const bool later = merged.settled && detached(merged.key);
+  SHOAL_ASSERT(known || later || settings_.mutations != Mutations{});
+  if (!known && !later) return;
   if (!merged.settled) {
     std::string value = fetched != merge.values.end() ? std::move(fetched->second) : own->value;
     replica.store(merged.key, merged.version, "");
@@ -72,17 +72,27 @@ void Owner::take_merged(MergedRecord& merged, Merge& merge, Replica& replica, Ef
     return;
   }
   // Settled as it stands, under its old ballot. Who does not hold it is sent it later.
-  if (!held) {
+  std::uint32_t holders = 0;
+  for (std::size_t i = 0; i < merge.promisers.size(); ++i) {
+    const Peer* promiser = peer(merge.promisers[i]);
+    if (promiser != nullptr && (merged.holders >> i & 1U) != 0) holders |= bit(*promiser);
+  }
+  if (!known) {
+    lacking_[merged.key] = {.version = merged.version, .holders = holders};
+  } else if (!held) {
     const bool elsewhere = detached(merged.key);
     replica.store(merged.key, merged.version, elsewhere ? std::string() : fetched->second);
     effects.output.writes.push_back(wire::PutRecord{
         shard_, {.key = merged.key, .version = merged.version, .value = fetched->second}});
   }
   for (Peer& peer : peers_) {
-    if (peer.node == self_) continue;
-    const auto at = std::ranges::find(merge.promisers, peer.node) - merge.promisers.begin();
-    const bool holds = at < std::ssize(merge.promisers) && (merged.holders >> at & 1U) != 0;
-    if (!holds) lacks(peer, merged.key);
+    if (peer.node == self_ || (holders & bit(peer)) != 0) continue;
+    if (known) {
+      lacks(peer, merged.key);
+    } else {
+      lacking_[merged.key].wanted |= bit(peer);
+      ++peer.awaiting;
+    }
   }
 }
 
@@ -103,11 +113,22 @@ void Owner::rewrite(const wire::RecordKey& key, std::string value, Committed sta
 }
 
 Owner::Peer* Owner::peer(NodeId node) {
+  return const_cast<Peer*>(static_cast<const Owner*>(this)->peer(node));
+}
+
+const Owner::Peer* Owner::peer(NodeId node) const {
   const auto at = std::ranges::find(peers_, node, &Peer::node);
   return at == peers_.end() ? nullptr : &*at;
 }
 
+std::uint32_t Owner::bits(const std::vector<NodeId>& nodes) const {
+  std::uint32_t mask = 0;
+  for (const NodeId node : nodes) mask |= bit(*peer(node));
+  return mask;
+}
+
 bool Owner::blocked(const wire::RecordKey& key) const {
+  if (floor_refused_ && at_or_below(key, floor_)) return true;
   return !blocked_.empty() && std::ranges::binary_search(blocked_, key);
 }
 
@@ -118,6 +139,10 @@ CommittedValue Owner::committed(const wire::RecordKey& key, const Replica& repli
   if (flight != flights_.end() && !settings_.mutations.show_uncommitted) {
     const bool present = flight->second.state == Committed::present;
     return {.state = flight->second.state, .value = present ? &flight->second.committed : nullptr};
+  }
+  if (detached(key) && lacking_.contains(key)) {
+    static const std::string kElsewhere;
+    return {.state = Committed::present, .value = &kElsewhere};
   }
   if (stored == nullptr || stored->version == 0) return {};
   return {.state = Committed::present, .value = &stored->value};
@@ -130,10 +155,14 @@ bool Owner::propose(const wire::RecordKey& key, std::string value, std::uint64_t
   auto [at, fresh] = flights_.try_emplace(key);
   Flight& flight = at->second;
   std::uint64_t version = stored != nullptr ? stored->version : 0;
+  if (const auto lacking = lacking_.find(key); lacking != lacking_.end()) {
+    version = std::max(version, lacking->second.version.version);
+    drop_lacking(lacking);
+  }
   if (fresh) {
     // The settled value is the one that is shown until the new version is committed.
     flight.state = version > 0 ? Committed::present : Committed::absent;
-    if (version > 0) flight.committed = std::move(stored->value);
+    if (stored != nullptr) flight.committed = std::move(stored->value);
     ++version;
   } else if (!flight.dirty && !settings_.mutations.reuse_version) {
     flight.current.value = std::move(stored->value);
@@ -156,13 +185,15 @@ void Owner::flush(TimePoint now, Replica& replica, Effects& effects) {
   std::size_t bytes = 0;
   const auto send = [&] {
     for (Peer& peer : peers_) {
-      const bool own = peer.node == self_;
-      if (own || (!peer.silent && peer.outstanding.size() < kOutstandingMax)) {
-        send_batch(now, peer, own ? std::move(records) : records, false, replica, effects);
+      if (peer.away() || peer.node == self_) continue;
+      if (!peer.silent && peer.outstanding.size() < kOutstandingMax) {
+        send_batch(now, peer, records, false, replica, effects);
       } else {
         for (const wire::Record& record : records) lacks(peer, record.key);
       }
     }
+    // Itself last, and also when it left: the own copy must not be ahead of the own disk.
+    send_batch(now, *peer(self_), std::move(records), false, replica, effects);
     records.clear();
     bytes = 0;
   };
@@ -210,7 +241,7 @@ void Owner::send_batch(TimePoint now, Peer& peer, std::vector<wire::Record> reco
                                .ballot = ballot_,
                                .config_id = config_.id,
                                .config = std::nullopt,
-                               .floor = floor_,
+                               .floor = replica.state().floor,
                                .number = batch.number,
                                .exceptions = {}});
   } else {
@@ -223,11 +254,12 @@ void Owner::send_batch(TimePoint now, Peer& peer, std::vector<wire::Record> reco
   for (const KeyVersion& record : std::vector(peer.outstanding.back().records)) {
     const auto flight = flights_.find(record.key);
     if (flight == flights_.end()) continue;
-    mark_held(flight, record.version, 1U << (&peer - peers_.data()), replica, effects);
+    mark_held(flight, record.version, bit(peer), replica, effects);
   }
 }
 
 void Owner::lacks(Peer& peer, const wire::RecordKey& key) {
+  if (peer.away()) return;
   peer.missing.push_back(key);
   if (peer.missing.size() > 2 * peer.missing_sorted + 64) tidy_missing(peer);
 }
@@ -272,23 +304,33 @@ bool Owner::quorum_holds(std::uint32_t holders) const {
   const auto most = [&](std::uint32_t nodes) {
     return 2 * std::popcount(nodes & holders) > std::popcount(nodes);
   };
-  return most(home_) && (next_ == 0 || most(next_));
+  const Mutations& off = settings_.mutations;
+  if (off.joint_commits_old_only && old_home_ != 0) return most(old_home_);
+  if (next_ == 0) return most(home_);
+  return (off.joint_counts_new_only || most(home_)) && (off.joint_counts_old_only || most(next_));
 }
 
-void Owner::on_ack(TimePoint now, NodeId from, const wire::AckItem& ack, Replica& replica,
-                   Effects& effects) {
+void Owner::on_ack(TimePoint now, NodeId from, const wire::AckItem& ack, std::uint64_t wall,
+                   Replica& replica, Effects& effects) {
   Peer* peer = this->peer(from);
   if (peer == nullptr || ack.ballot != ballot_) return;
   peer->heard = now;
   peer->silent = false;
+  if (floor_ < ack.floor) {
+    flush(now, replica, effects);
+    raise_floor(now, ack.floor, wall, replica, effects);
+  }
   // O2: what was said under another config of this node's, or before it entered, does not count.
-  const bool counts = ack.config_id.ballot == ballot_ && ack.config_id.seq >= peer->entered;
+  const bool counts = (ack.config_id.ballot == ballot_ && ack.config_id.seq >= peer->entered) ||
+                      settings_.mutations.count_old_acks;
   if (ack.config) {
     peer->config_acked = {};
-  } else if (counts && peer->config_acked < ack.config_id) {
-    peer->config_acked = ack.config_id;
+  } else if (counts) {
+    peer->config_acked = std::max(peer->config_acked, ack.config_id);
+    peer->floor_acked = std::max(peer->floor_acked, ack.floor);
   }
   drop_late(*peer, ack.number == 0 ? peer->number_last + 1 : ack.number);
+  if (ack.number == 0) return on_unasked(*peer, ack, replica);
   const std::uint64_t first = peer->outstanding.empty() ? 0 : peer->outstanding.front().number;
   if (ack.number < first || ack.number - first >= peer->outstanding.size()) return;
   Batch& batch = peer->outstanding[ack.number - first];
@@ -297,7 +339,6 @@ void Owner::on_ack(TimePoint now, NodeId from, const wire::AckItem& ack, Replica
   if (!counts) return;
   const std::vector<KeyVersion> records = std::exchange(batch.records, {});
   answered(*peer, batch, effects);
-  const std::uint32_t bit = 1U << (peer - peers_.data());
   for (const KeyVersion& record : records) {
     if (!ack.exceptions.empty()) {
       const auto at = std::ranges::find(ack.exceptions, record.key, &wire::AckException::key);
@@ -307,7 +348,18 @@ void Owner::on_ack(TimePoint now, NodeId from, const wire::AckItem& ack, Replica
       }
     }
     const auto flight = flights_.find(record.key);
-    if (flight != flights_.end()) mark_held(flight, record.version, bit, replica, effects);
+    if (flight != flights_.end()) mark_held(flight, record.version, bit(*peer), replica, effects);
+  }
+}
+
+// The answer to a probe names copies that went bad since the owner learnt of them. It may name no
+// more at once than kBadListed.
+void Owner::on_unasked(Peer& peer, const wire::AckItem& ack, Replica& replica) {
+  peer.ask_again = ack.exceptions.size() >= kBadListed;
+  if (peer.away() || peer.node == self_) return;
+  for (const wire::AckException& exception : ack.exceptions) {
+    const bool known = replica.find(exception.key) != nullptr;
+    if (known && exception.version.version == 0 && !exception.gone) lacks(peer, exception.key);
   }
 }
 
@@ -321,8 +373,7 @@ void Owner::on_exception(TimePoint now, Peer& peer, const wire::AckException& ex
   if (exception.version.ballot == ballot_) {
     // It has this version or a later one of ours already.
     if (flight != flights_.end()) {
-      const std::uint32_t bit = 1U << (&peer - peers_.data());
-      mark_held(flight, exception.version.version, bit, replica, effects);
+      mark_held(flight, exception.version.version, bit(peer), replica, effects);
     }
     if (exception.version < current) lacks(peer, exception.key);
   } else if (current < exception.version) {
@@ -388,7 +439,6 @@ void Owner::commit(Flights::iterator flight, std::uint64_t version, const Replic
 }
 
 void Owner::check_invariants(const Replica& replica) const {
-  SHOAL_ASSERT(voter(config_, self_));
   SHOAL_ASSERT(std::ranges::is_sorted(blocked_));
   for (const auto& [key, flight] : flights_) {
     const StoredRecord* stored = replica.find(key);
@@ -401,10 +451,18 @@ void Owner::check_invariants(const Replica& replica) const {
       last = pending.version;
     }
   }
+  std::vector<std::uint32_t> awaiting(peers_.size(), 0);
+  for (const auto& [key, lacking] : lacking_) {
+    SHOAL_ASSERT(detached(key) && (lacking.wanted & lacking.holders) == 0);
+    for (std::size_t i = 0; i < peers_.size(); ++i) awaiting[i] += lacking.wanted >> i & 1U;
+  }
+  for (const NodeId node : members(config_)) SHOAL_ASSERT(peer(node) != nullptr);
+  SHOAL_ASSERT(home_ == bits(config_.home) && next_ == bits(config_.next));
   for (const Peer& peer : peers_) {
     SHOAL_ASSERT(peer.outstanding.empty() || !peer.outstanding.front().answered);
     SHOAL_ASSERT(peer.missing_sorted <= peer.missing.size());
     SHOAL_ASSERT(peer.node != self_ || peer.missing.empty());
+    SHOAL_ASSERT(peer.awaiting == awaiting[static_cast<std::size_t>(&peer - peers_.data())]);
   }
   for (const wire::RecordKey& key : dirty_) SHOAL_ASSERT(flights_.at(key).dirty);
 }

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "shard/output.hpp"
 #include "wire/shard_messages.hpp"
 
 namespace shoal::shard {
@@ -23,8 +24,10 @@ bool majority(const std::vector<NodeId>& nodes, Holds&& holds) {
 }
 
 template <class Holds>
-bool quorum(const wire::ShardConfig& config, Holds&& holds) {
-  return majority(config.home, holds) && (config.next.empty() || majority(config.next, holds));
+bool quorum(const Mutations& mutations, const wire::ShardConfig& config, Holds&& holds) {
+  if (config.next.empty()) return majority(config.home, holds);
+  return (mutations.joint_counts_new_only || majority(config.home, holds)) &&
+         (mutations.joint_counts_old_only || majority(config.next, holds));
 }
 
 // In `home` or `next`: may be a candidate (C1) and counts for quorums. Learners are no voters.

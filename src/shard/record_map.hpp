@@ -33,6 +33,20 @@ class RecordMap {
   // The record with that key; a new one has version 0. Valid until the next insert().
   StoredRecord& insert(const wire::RecordKey& key);
 
+  // Drops the records for which `gone(record)` is true, in key order; returns how many.
+  template <class Gone>
+  std::size_t erase_if(Gone&& gone) {
+    std::size_t erased = 0;
+    for (auto& leaf : leaves_) erased += std::erase_if(leaf, gone);
+    std::erase_if(leaves_, [](const auto& leaf) { return leaf.empty(); });
+    size_ -= erased;
+    return erased;
+  }
+  void clear() {
+    leaves_.clear();
+    size_ = 0;
+  }
+
   std::size_t size() const { return size_; }
 
   // In key order, first and last included. `visit` must not insert.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "shard/quorum.hpp"
 #include "task/record_key.hpp"
 
 namespace shoal::shard {
@@ -12,8 +13,14 @@ bool detached(const wire::RecordKey& key) {
   return task::detached({.high = key.high, .low = key.low});
 }
 
+bool at_or_below(const wire::RecordKey& key, std::uint64_t floor) {
+  if (floor == 0) return false;
+  const auto expiry = task::expiry_of(task::KeyBits{.high = key.high, .low = key.low});
+  return expiry && *expiry <= floor;
+}
+
 void Replica::restore(wire::ShardState state) {
-  known_ = true;
+  known_ = state != wire::ShardState{};
   state_ = std::move(state);
 }
 
@@ -22,6 +29,7 @@ void Replica::restore(wire::Record record, bool bad) {
   stored.version = record.version.version;
   stored.ballot = intern(record.version.ballot) & 0x7fffffffU;
   stored.bad = bad ? 1 : 0;
+  if (bad) bad_.insert(record.key);
   stored.value.clear();
   if (!bad && !detached(record.key)) stored.value = record.value;
 }
@@ -34,10 +42,12 @@ void Replica::found(wire::ShardConfig config, std::vector<wire::Write>& writes) 
 }
 
 // H1.
-Replica::Prepared Replica::on_prepare(const wire::PrepareItem& item,
+Replica::Prepared Replica::on_prepare(const wire::PrepareItem& item, const Mutations& mutations,
                                       std::vector<wire::Write>& writes) {
-  if (!known_) return Prepared::silent;
-  if (item.config.id < state_.config.id || item.ballot < state_.promised) return Prepared::refused;
+  if (!known_ && !mutations.promise_while_blank) return Prepared::silent;
+  known_ = true;
+  const bool older_config = item.config.id < state_.config.id && !mutations.no_config_check;
+  if (older_config || item.ballot < state_.promised) return Prepared::refused;
   if (state_.promised < item.ballot) {
     state_.promised = item.ballot;
     put_state(writes);
@@ -72,7 +82,8 @@ wire::RefuseItem Replica::refusal(const wire::Ballot& asked) const {
 }
 
 // H2. The order of the tests is the rule's.
-std::optional<wire::AckItem> Replica::on_write(wire::WriteItem& item, const Mutations& mutations,
+std::optional<wire::AckItem> Replica::on_write(wire::WriteItem& item, std::uint64_t wall,
+                                               const Mutations& mutations,
                                                std::vector<wire::Write>& writes) {
   if (item.ballot < state_.promised && !mutations.no_promise_check) return std::nullopt;
   wire::AckItem ack{.shard = shard_,
@@ -106,9 +117,22 @@ std::optional<wire::AckItem> Replica::on_write(wire::WriteItem& item, const Muta
     ack.config = state_.config;
     return ack;
   }
+  adopt_floor(item.floor, wall, mutations, writes);
+  ack.floor = state_.floor;
+  take(item, mutations, ack, writes);
+  if (item.number == 0) list_bad(ack);
+  return ack;
+}
+
+void Replica::take(wire::WriteItem& item, const Mutations& mutations, wire::AckItem& ack,
+                   std::vector<wire::Write>& writes) {
   for (wire::Record& record : item.records) {
     if (record.version.version == 0 || item.ballot < record.version.ballot)
       continue;  // No owner's.
+    if (at_or_below(record.key, state_.floor)) {
+      ack.exceptions.push_back({.key = record.key, .version = {}, .gone = true});
+      continue;
+    }
     StoredRecord& stored = records_.insert(record.key);
     const wire::RecordVersion mine = stored.version == 0 ? wire::RecordVersion{} : version(stored);
     // A bad copy is not an absent one: an older write of the same owner, overtaken by the one that
@@ -117,8 +141,7 @@ std::optional<wire::AckItem> Replica::on_write(wire::WriteItem& item, const Muta
     // that stands beside the unreadable value.
     const bool replaceable =
         stored.bad != 0 && (mine == record.version || mine.ballot != item.ballot);
-    const bool take = mine < record.version || replaceable || mutations.no_record_order;
-    if (take) {
+    if (mine < record.version || replaceable || mutations.no_record_order) {
       store(record.key, record.version, detached(record.key) ? std::string() : record.value);
       writes.push_back(wire::PutRecord{shard_, std::move(record)});
     } else if (mine != record.version) {
@@ -128,7 +151,58 @@ std::optional<wire::AckItem> Replica::on_write(wire::WriteItem& item, const Muta
                                 .gone = false});
     }
   }
-  return ack;
+}
+
+void Replica::list_bad(wire::AckItem& ack) const {
+  for (const wire::RecordKey& key : bad_) {
+    if (ack.exceptions.size() >= kBadListed) return;
+    if (std::ranges::find(ack.exceptions, key, &wire::AckException::key) == ack.exceptions.end()) {
+      ack.exceptions.push_back({.key = key, .version = {}, .gone = false});
+    }
+  }
+}
+
+bool Replica::adopt_floor(std::uint64_t floor, std::uint64_t wall, const Mutations& mutations,
+                          std::vector<wire::Write>& writes) {
+  if (floor <= state_.floor) return true;
+  if (floor > wall + kSkewSeconds && !mutations.no_floor_check) return false;
+  state_.floor = floor;
+  put_state(writes);
+  drop_below(floor, writes);
+  return true;
+}
+
+void Replica::drop_below(std::uint64_t floor, std::vector<wire::Write>& writes) {
+  wire::DropRecords drop{.shard = shard_, .keys = {}, .all = false};
+  records_.erase_if([&](const StoredRecord& record) {
+    if (!at_or_below(record.key, floor)) return false;
+    bad_.erase(record.key);
+    drop.keys.push_back(record.key);
+    return true;
+  });
+  if (!drop.keys.empty()) writes.push_back(std::move(drop));
+}
+
+void Replica::drop_by_clock(std::uint64_t wall, std::vector<wire::Write>& writes) {
+  drop_below(wall, writes);
+}
+
+// H5. Promise, config and floor stay for ever: this stub refuses what comes very late.
+bool Replica::on_retire(const wire::ConfigId& config, NodeId self, const Mutations& mutations,
+                        std::vector<wire::Write>& writes) {
+  if (!known_) return false;
+  const std::vector<NodeId> named = members(state_.config);
+  const bool left = state_.config.id == config && std::ranges::find(named, self) == named.end();
+  if (!left && !mutations.retire_any) return false;
+  records_.clear();
+  bad_.clear();
+  writes.push_back(wire::DropRecords{.shard = shard_, .keys = {}, .all = true});
+  if (mutations.stub_forgets) {
+    known_ = false;
+    state_ = {};
+    put_state(writes);
+  }
+  return true;
 }
 
 void Replica::store(const wire::RecordKey& key, const wire::RecordVersion& version,
@@ -137,13 +211,17 @@ void Replica::store(const wire::RecordKey& key, const wire::RecordVersion& versi
   StoredRecord& stored = records_.insert(key);
   stored.version = version.version;
   stored.ballot = intern(version.ballot) & 0x7fffffffU;
+  if (stored.bad != 0) bad_.erase(key);
   stored.bad = 0;
   stored.value = std::move(value);
   if (stored.value.capacity() > stored.value.size() + 32) stored.value.shrink_to_fit();
 }
 
 void Replica::mark_bad(const wire::RecordKey& key) {
-  if (StoredRecord* stored = records_.find(key)) stored->bad = 1;
+  StoredRecord* stored = records_.find(key);
+  if (stored == nullptr) return;
+  stored->bad = 1;
+  bad_.insert(key);
 }
 
 void Replica::forget(const wire::RecordKey& key) {
@@ -152,6 +230,7 @@ void Replica::forget(const wire::RecordKey& key) {
   stored->version = 0;
   stored->bad = 1;
   stored->value.clear();
+  bad_.insert(key);
 }
 
 void Replica::adopt(const wire::ShardConfig& config, const wire::Ballot& ballot,
@@ -183,6 +262,8 @@ void Replica::check_invariants() const {
     SHOAL_ASSERT(!last || *last < record.key);
     SHOAL_ASSERT(record.ballot < ballots_.size());
     SHOAL_ASSERT(!detached(record.key) || record.value.empty());
+    SHOAL_ASSERT(!at_or_below(record.key, state_.floor));
+    SHOAL_ASSERT(bad_.contains(record.key) == (record.bad != 0));
     last = record.key;
     ++count;
   });

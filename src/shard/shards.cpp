@@ -66,7 +66,7 @@ void Shards::flush(TimePoint now, Slot& slot) {
 
 void Shards::take_over(TimePoint now, ShardId shard) {
   Slot* slot = find(shard);
-  if (slot == nullptr || slot->owner || slot->candidate) return;
+  if (slot == nullptr || slot->owner || slot->candidate || slot->wanted) return;
   slot->wanted = true;
   slot->refusals = 0;
   start(now, shard, *slot);
@@ -77,6 +77,7 @@ void Shards::yield(ShardId shard) {
   if (slot == nullptr) return;
   slot->wanted = false;
   slot->candidate.reset();
+  slot->lost.clear();
 }
 
 // C1, C2: a round above all it knows of, and its own disk is asked first.
@@ -85,8 +86,9 @@ void Shards::start(TimePoint now, ShardId shard, Slot& slot) {
   slot.retry_at = kNever;
   Replica& replica = slot.replica;
   const wire::ShardConfig& config = replica.state().config;
-  if (!replica.known() || !voter(config, self_) || members(config).size() > 32) {
+  if (!replica.known() || !voter(config, self_) || members(config).size() > kMembersMax) {
     slot.wanted = false;
+    slot.lost.clear();
     return;
   }
   if (settings_.mutations.resume_ballot_after_restart && replica.promised().node == self_ &&
@@ -95,8 +97,9 @@ void Shards::start(TimePoint now, ShardId shard, Slot& slot) {
   }
   const std::uint64_t round = std::max(replica.promised().round, slot.round_seen) + 1;
   slot.candidate = std::make_unique<Candidate>(
-      self_, shard, wire::Ballot{.round = round, .node = self_}, config, settings_);
-  const auto prepared = replica.on_prepare(slot.candidate->prepare(), effects_.output.writes);
+      self_, shard, wire::Ballot{.round = round, .node = self_}, config, settings_, slot.lost);
+  const auto prepared =
+      replica.on_prepare(slot.candidate->prepare(), settings_.mutations, effects_.output.writes);
   SHOAL_ASSERT(prepared == Replica::Prepared::promised);
   for (wire::PromiseItem& page : replica.promise()) {
     effects_.outbox.promise(self_, std::move(page));
@@ -127,6 +130,7 @@ void Shards::advance(TimePoint now, ShardId shard, Slot& slot, Candidate::Progre
     case Candidate::Progress::give_up:  // C3: this node is not in the newest config.
       slot.candidate.reset();
       slot.wanted = false;
+      slot.lost.clear();
       return;
     case Candidate::Progress::restart:
       return back_off(now, shard, slot);
@@ -142,10 +146,11 @@ void Shards::advance(TimePoint now, ShardId shard, Slot& slot, Candidate::Progre
 void Shards::become_owner(TimePoint now, ShardId shard, Slot& slot, wire::Ballot ballot,
                           Merge merge) {
   slot.owner = std::make_unique<Owner>(self_, shard, ballot, settings_);
-  slot.owner->begin(now, std::move(merge), slot.replica, effects_);
+  slot.owner->begin(now, std::move(merge), wall_, slot.replica, effects_);
   slot.wanted = false;
   slot.refusals = 0;
   effects_.output.owned.push_back(shard);
+  if (!std::exchange(slot.lost, {}).empty()) effects_.output.recovered.push_back(shard);
   log::debug("shard", "{} owns shard {} in round {}", short_text(self_),
              static_cast<std::uint32_t>(shard), ballot.round);
   mark_dirty(shard, slot);
@@ -189,11 +194,37 @@ bool Shards::sweep(TimePoint now, ShardId shard, Slot& slot) {
   if (slot.wanted && !slot.candidate && !slot.owner && slot.retry_at <= now) {
     start(now, shard, slot);
   }
-  if (slot.owner) {
+  if (!slot.owner) return slot.candidate || slot.wanted;
+  if (!slot.owner->paused(now)) flush(now, slot);
+  const bool busy = slot.owner->on_time(now, slot.replica, effects_);
+  serve(now, shard, slot);
+  return slot.owner ? busy : slot.candidate || slot.wanted;
+}
+
+// What the owner does whenever something happened to its shard.
+void Shards::serve(TimePoint now, ShardId shard, Slot& slot) {
+  Owner& owner = *slot.owner;
+  if (!owner.paused(now)) flush(now, slot);
+  owner.pump(now, slot.replica, effects_);
+  owner.advance_change(now, slot.replica, effects_);
+  if (!owner.paused(now)) {
     flush(now, slot);
-    return slot.owner->on_time(now, slot.replica, effects_);
+  } else {
+    mark_dirty(shard, slot);
+    mark_busy(now, shard, slot);
   }
-  return slot.candidate || slot.wanted;
+  if (owner.finished(now)) leave(now, shard, slot);
+}
+
+// G4: the first of the new home is told to take over, and the own copy goes like anybody's who
+// left.
+void Shards::leave(TimePoint now, ShardId shard, Slot& slot) {
+  const wire::ShardConfig config = slot.owner->config();
+  effects_.output.handed_over.push_back({.shard = shard, .to = config.home.front()});
+  step_down(now, shard, slot);
+  if (slot.replica.on_retire(config.id, self_, settings_.mutations, effects_.output.writes)) {
+    effects_.output.retired.push_back(shard);
+  }
 }
 
 void Shards::on_time(TimePoint now) {
@@ -266,26 +297,94 @@ std::uint64_t Shards::confirm(TimePoint now, std::vector<ShardId> shards) {
 }
 
 std::uint64_t Shards::read(ShardId shard, const wire::RecordKey& key) {
-  return effects_.read({.kind = ReadPurpose::Kind::asked,
-                        .shard = shard,
-                        .key = key,
-                        .version = {},
-                        .ballot = ballot(shard),
-                        .node = {}});
+  const ReadPurpose purpose{.kind = ReadPurpose::Kind::asked,
+                            .shard = shard,
+                            .key = key,
+                            .version = {},
+                            .ballot = ballot(shard),
+                            .node = {}};
+  if (!owns(shard)) return effects_.read(purpose);
+  Slot& slot = *find(shard);
+  const std::uint64_t id = effects_.begin_read(purpose);
+  if (slot.owner->wait_for_value(key, id)) {
+    mark_dirty(shard, slot);
+  } else {
+    effects_.output.reads.push_back({.id = id, .shard = shard, .key = key});
+  }
+  return id;
 }
 
-void Shards::on_message(TimePoint, NodeId, const wire::Retire&) {}
-bool Shards::change_home(TimePoint, ShardId, std::vector<NodeId>) { return false; }
-bool Shards::changing_home(ShardId) const { return false; }
-bool Shards::recover(TimePoint, ShardId, const std::vector<NodeId>&) { return false; }
-void Shards::raise_floor(TimePoint, ShardId, std::uint64_t) {}
-std::uint64_t Shards::floor(ShardId) const { return 0; }
-bool Shards::floor_settled(ShardId) const { return false; }
-void Shards::on_peer_restarted(TimePoint, NodeId) {}
+bool Shards::change_home(TimePoint now, ShardId shard, std::vector<NodeId> target) {
+  if (!owns(shard)) return false;
+  Slot& slot = *find(shard);
+  if (!slot.owner->change_home(now, std::move(target), slot.replica, effects_)) return false;
+  mark_dirty(shard, slot);
+  mark_busy(now, shard, slot);
+  return true;
+}
+
+bool Shards::changing_home(ShardId shard) const {
+  return owns(shard) && find(shard)->owner->changing();
+}
+
+bool Shards::recover(TimePoint now, ShardId shard, const std::vector<NodeId>& lost) {
+  Slot* slot = find(shard);
+  if (slot == nullptr || lost.empty() || !slot->replica.known()) return false;
+  const auto is_lost = [&](NodeId node) { return std::ranges::find(lost, node) != lost.end(); };
+  const wire::ShardConfig& config = slot->replica.state().config;
+  if (!voter(config, self_) || is_lost(self_)) return false;
+  const auto survives = [&](NodeId node) { return !is_lost(node); };
+  if (quorum({}, config, survives)) return false;  // Takeover will do.
+  if (slot->owner) step_down(now, shard, *slot);
+  slot->candidate.reset();
+  slot->wanted = true;
+  slot->refusals = 0;
+  slot->lost = lost;
+  start(now, shard, *slot);
+  return true;
+}
+
+void Shards::raise_floor(TimePoint now, ShardId shard, std::uint64_t floor) {
+  SHOAL_ASSERT(owns(shard));
+  Slot& slot = *find(shard);
+  flush(now, slot);
+  slot.owner->raise_floor(now, floor, wall_, slot.replica, effects_);
+  mark_dirty(shard, slot);
+  mark_busy(now, shard, slot);
+}
+
+std::uint64_t Shards::floor(ShardId shard) const {
+  if (owns(shard)) return find(shard)->owner->floor();
+  const Slot* slot = find(shard);
+  return slot != nullptr ? slot->replica.state().floor : 0;
+}
+
+bool Shards::floor_settled(ShardId shard) const {
+  return owns(shard) && find(shard)->owner->floor_settled();
+}
+
+void Shards::on_peer_restarted(TimePoint now, NodeId peer) {
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (!slots_[i] || !slots_[i]->owner) continue;
+    slots_[i]->owner->ask_again(peer);
+    mark_busy(now, ShardId{static_cast<std::uint32_t>(i)}, *slots_[i]);
+  }
+}
+
+void Shards::retire(TimePoint now, ShardId shard, NodeId node) {
+  if (!owns(shard)) return;
+  find(shard)->owner->retire(now, node);
+  mark_busy(now, shard, *find(shard));
+}
 
 std::size_t Shards::record_count(ShardId shard) const {
   const Slot* slot = find(shard);
   return slot != nullptr ? slot->replica.records().size() : 0;
+}
+
+std::size_t Shards::bad_count(ShardId shard) const {
+  const Slot* slot = find(shard);
+  return slot != nullptr ? slot->replica.bad_count() : 0;
 }
 
 void Shards::check_invariants() const {
@@ -297,7 +396,7 @@ void Shards::check_invariants() const {
     if (slot->candidate) SHOAL_ASSERT(slot->candidate->ballot() == slot->replica.promised());
     if (!slot->owner) continue;
     SHOAL_ASSERT(slot->owner->ballot() == slot->replica.promised());
-    SHOAL_ASSERT(slot->owner->config().id == slot->replica.state().config.id);
+    SHOAL_ASSERT(slot->owner->config() == slot->replica.state().config);
     slot->owner->check_invariants(slot->replica);
   }
   for (const ShardId shard : busy_) SHOAL_ASSERT(find(shard)->busy);

@@ -10,10 +10,9 @@
 // including those to the node itself, which come back through on_message(). Call on_time() no later
 // than wake_at(). Times never run backwards.
 //
-// Departures from the protocol's text: a home that did not promise is asked for its digest after
-// the takeover too (a Prepare with the owner's ballot, which H1 answers again), so that it is sent
-// only what it lacks; detached values that the new owner lacks are fetched with the others at
-// takeover.
+// Departure from the protocol's text: a home that did not promise is asked for its digest after the
+// takeover too (a Prepare with the owner's ballot, which H1 answers again), so that it is sent only
+// what it lacks.
 #pragma once
 
 #include <cstdint>
@@ -66,8 +65,9 @@ class Shards {
   void yield(ShardId shard);
   bool candidate(ShardId shard) const;  // Also between two attempts.
 
-  // G1. False: not the owner, a change is under way, the config is not held by a quorum yet, or the
-  // target cannot be or is the home already.
+  // G1. False: not the owner, a change is joint already, the config is not held by a quorum yet, or
+  // the target cannot be or is the home already. A change that is still learning takes another
+  // target.
   bool change_home(TimePoint now, ShardId shard, std::vector<NodeId> target);
   bool changing_home(ShardId shard) const;
   // An operator's recovery: the majority of the home is lost for good, the own durable promise
@@ -79,8 +79,11 @@ class Shards {
   bool floor_settled(ShardId shard) const;  // E3: a quorum has the owner's floor.
   // This node's wall clock, seconds since 1970 (E2).
   void set_wall(std::uint64_t seconds) { wall_ = seconds; }
-  // What the peer holds is not what it was known to hold: damaged records are sent again.
+  // Some of what the peer held may be damaged: it is asked, and sent again what is.
   void on_peer_restarted(TimePoint now, NodeId peer);
+  // A node outside the config says that it keeps the shard: it is told the config, then retired
+  // (H5). Nothing happens when this node does not own the shard.
+  void retire(TimePoint now, ShardId shard, NodeId node);
 
   bool owns(ShardId shard) const;
   wire::Ballot ballot(ShardId shard) const;              // Of the owner; (0, none) if not owned.
@@ -122,6 +125,7 @@ class Shards {
   // Aborts on a violation. Linear in the number of records: for tests and simulation.
   void check_invariants() const;
   std::size_t record_count(ShardId shard) const;
+  std::size_t bad_count(ShardId shard) const;  // Copies that do not match their checksum.
 
  private:
   // Never candidate and owner at once.
@@ -133,8 +137,9 @@ class Shards {
     std::uint64_t round_seen = 0;  // C1: the highest this node was refused with.
     std::uint32_t refusals = 0;    // In a row: the back-off's exponent.
     bool wanted = false;
-    bool dirty = false;  // In dirty_.
-    bool busy = false;   // In busy_.
+    std::vector<NodeId> lost;  // While an operator's recovery is under way.
+    bool dirty = false;        // In dirty_.
+    bool busy = false;         // In busy_.
     TimePoint retry_at = kNever;
   };
 
@@ -150,6 +155,8 @@ class Shards {
   void become_owner(TimePoint now, ShardId shard, Slot& slot, wire::Ballot ballot, Merge merge);
   void back_off(TimePoint now, ShardId shard, Slot& slot);
   void step_down(TimePoint now, ShardId shard, Slot& slot);
+  void serve(TimePoint now, ShardId shard, Slot& slot);
+  void leave(TimePoint now, ShardId shard, Slot& slot);
   void obey_promise(TimePoint now, ShardId shard, Slot& slot);
   void flush(TimePoint now, Slot& slot);
   bool sweep(TimePoint now, ShardId shard, Slot& slot);

@@ -8,10 +8,13 @@ namespace shoal::shard {
 
 void Shards::on_message(TimePoint now, NodeId from, const wire::Prepare& message) {
   for (const wire::PrepareItem& item : message.items) {
-    Slot* slot = find(item.shard);
+    Slot* slot = settings_.mutations.promise_while_blank ? &make(item.shard) : find(item.shard);
     if (slot == nullptr) continue;  // F2: no state, no answer.
     flush(now, *slot);              // The digest speaks of what is in `writes` only.
-    switch (slot->replica.on_prepare(item, effects_.output.writes)) {
+    if (settings_.mutations.drop_by_own_clock && !slot->owner) {
+      slot->replica.drop_by_clock(wall_, effects_.output.writes);
+    }
+    switch (slot->replica.on_prepare(item, settings_.mutations, effects_.output.writes)) {
       case Replica::Prepared::silent:
         break;
       case Replica::Prepared::refused:
@@ -110,8 +113,13 @@ void Shards::answer_fetch(NodeId to, const wire::FetchItem& item, const Replica&
 void Shards::on_message(TimePoint now, NodeId from, const wire::Fetched& message) {
   for (const wire::FetchedItem& item : message.items) {
     Slot* slot = find(item.shard);
-    if (slot == nullptr || !slot->candidate) continue;
-    advance(now, item.shard, *slot, slot->candidate->on_fetched(now, from, item, effects_));
+    if (slot == nullptr) continue;
+    if (slot->candidate) {
+      advance(now, item.shard, *slot, slot->candidate->on_fetched(now, from, item, effects_));
+    } else if (slot->owner) {
+      slot->owner->on_fetched(from, item, slot->replica, effects_);
+      mark_dirty(item.shard, *slot);
+    }
   }
 }
 
@@ -120,7 +128,8 @@ void Shards::on_message(TimePoint now, NodeId from, wire::WriteRecords message) 
     if (static_cast<std::uint32_t>(item.shard) >= kShardsMax) continue;
     Slot& slot = make(item.shard);
     flush(now, slot);
-    if (auto ack = slot.replica.on_write(item, settings_.mutations, effects_.output.writes)) {
+    if (auto ack =
+            slot.replica.on_write(item, wall_, settings_.mutations, effects_.output.writes)) {
       effects_.outbox.ack(from, std::move(*ack));
       obey_promise(now, item.shard, slot);
     } else {
@@ -133,8 +142,8 @@ void Shards::on_message(TimePoint now, NodeId from, const wire::Ack& message) {
   for (const wire::AckItem& item : message.items) {
     Slot* slot = find(item.shard);
     if (slot == nullptr || !slot->owner) continue;
-    slot->owner->on_ack(now, from, item, slot->replica, effects_);
-    if (from != self_) mark_dirty(item.shard, *slot);  // The window may have room again.
+    slot->owner->on_ack(now, from, item, wall_, slot->replica, effects_);
+    mark_dirty(item.shard, *slot);  // The window may have room again, a change its next step.
   }
 }
 
@@ -151,6 +160,17 @@ void Shards::on_message(TimePoint, NodeId from, const wire::Confirm& message) {
     }
   }
   if (!confirmed.items.empty()) effects_.outbox.send(from, std::move(confirmed));
+}
+
+// H5. An owner that left retires its own copy when it is done.
+void Shards::on_message(TimePoint, NodeId, const wire::Retire& message) {
+  for (const wire::RetireItem& item : message.items) {
+    Slot* slot = find(item.shard);
+    if (slot == nullptr || slot->owner) continue;
+    if (slot->replica.on_retire(item.config, self_, settings_.mutations, effects_.output.writes)) {
+      effects_.output.retired.push_back(item.shard);
+    }
+  }
 }
 
 void Shards::on_message(TimePoint, NodeId from, const wire::Confirmed& message) {
@@ -195,8 +215,16 @@ void Shards::on_value(TimePoint now, const ReadPurpose& purpose, ValueRead answe
     case Kind::asked: {
       // Shown only if it is settled, and is what the store had.
       const StoredRecord* stored = slot.replica.find(purpose.key);
-      const bool shown = owner && stored != nullptr && slot.owner->settled(purpose.key) &&
-                         answer.record && answer.record->version == slot.replica.version(*stored);
+      const bool settled = owner && stored != nullptr && slot.owner->settled(purpose.key);
+      const bool shown =
+          settled && answer.record && answer.record->version == slot.replica.version(*stored);
+      if (settled && !answer.record && stored->bad == 0) {
+        slot.owner->lost_value(purpose.key, slot.replica);
+        effects_.reads.emplace(answer.id, purpose);
+        slot.owner->wait_for_value(purpose.key, answer.id);
+        mark_dirty(purpose.shard, slot);
+        return mark_busy(now, purpose.shard, slot);
+      }
       effects_.output.values.push_back({.id = answer.id, .value = std::nullopt});
       if (shown) effects_.output.values.back().value = std::move(answer.record->value);
       return;
@@ -208,9 +236,7 @@ Output Shards::take_output(TimePoint now) {
   for (const ShardId shard : std::exchange(dirty_, {})) {
     Slot& slot = *find(shard);
     slot.dirty = false;
-    if (!slot.owner) continue;
-    flush(now, slot);
-    slot.owner->pump(now, slot.replica, effects_);
+    if (slot.owner) serve(now, shard, slot);
   }
   rounds_.begin(
       now,

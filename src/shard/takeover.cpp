@@ -13,6 +13,7 @@ namespace {
 constexpr std::uint32_t kPagesMax = 65'536;
 constexpr Duration kBlockedWait = std::chrono::seconds(1);
 constexpr Duration kPrepareAgainMax = std::chrono::seconds(2);
+constexpr Duration kRecoveryWait = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -33,10 +34,22 @@ bool DigestPages::add(const wire::PromiseItem& item) {
 }
 
 Candidate::Candidate(NodeId self, ShardId shard, wire::Ballot ballot, wire::ShardConfig belief,
-                     const ShardsConfig& settings)
-    : self_(self), shard_(shard), ballot_(ballot), settings_(settings) {
+                     const ShardsConfig& settings, std::vector<NodeId> lost)
+    : self_(self), shard_(shard), ballot_(ballot), settings_(settings), lost_(std::move(lost)) {
   SHOAL_ASSERT(voter(belief, self));
   merge_.config = std::move(belief);
+  take_out_lost();
+  if (settings_.mutations.no_own_promise) prepare_at_ = TimePoint{};
+}
+
+// A recovery's config: the survivors, and no change under way.
+void Candidate::take_out_lost() {
+  if (lost_.empty()) return;
+  merge_.config.home = voters(merge_.config);
+  std::erase_if(merge_.config.home,
+                [this](NodeId node) { return std::ranges::find(lost_, node) != lost_.end(); });
+  merge_.config.next.clear();
+  merge_.config.learners.clear();
 }
 
 Candidate::Progress Candidate::on_promise(TimePoint now, NodeId from, const wire::PromiseItem& item,
@@ -49,6 +62,7 @@ Candidate::Progress Candidate::on_promise(TimePoint now, NodeId from, const wire
   if (from == self_ && promises_[self_].complete() && !self_promised_) {
     self_promised_ = true;
     prepare_at_ = now;
+    if (!lost_.empty()) recover_at_ = now + kRecoveryWait;
   }
   if (self_promised_ && prepare_at_ <= now) prepare_others(now, effects);
   return try_merge(now, replica, effects);
@@ -58,15 +72,16 @@ Candidate::Progress Candidate::on_newer_config(TimePoint now, const wire::ShardC
                                                Replica& replica, Effects& effects) {
   if (fetching_) return Progress::going;
   if (!adopt(config)) return Progress::give_up;
-  if (self_promised_) prepare_others(now, effects);
+  if (self_promised_ && prepare_at_ <= now) prepare_others(now, effects);
   return try_merge(now, replica, effects);
 }
 
 // C3: the newest config any answer names is the one whose quorum counts. Promises already here stay
 // good, since homes never forget them. False when this node is not in it.
 bool Candidate::adopt(const wire::ShardConfig& config) {
-  if (!(merge_.config.id < config.id)) return true;
+  if (!(merge_.config.id < config.id) || settings_.mutations.ignore_newer_config) return true;
   merge_.config = config;
+  take_out_lost();
   prepare_at_ = TimePoint{};  // Its members are prepared at once.
   prepare_interval_ = Duration{};
   return voter(merge_.config, self_) && members(merge_.config).size() <= 32;
@@ -88,18 +103,22 @@ void Candidate::prepare_others(TimePoint now, Effects& effects) {
   prepare_at_ = now + prepare_interval_;
 }
 
-bool Candidate::promises_suffice() const {
+bool Candidate::promises_suffice(TimePoint now) const {
   const auto promised = [&](NodeId node) {
     const auto it = promises_.find(node);
     return it != promises_.end() && it->second.complete();
   };
   // C2: the own durable promise is part of every quorum.
-  if (!self_promised_) return false;
-  return settings_.mutations.one_promise_enough || quorum(merge_.config, promised);
+  const Mutations& off = settings_.mutations;
+  if (!self_promised_ && !off.no_own_promise) return false;
+  if (!lost_.empty()) {
+    return recover_at_ <= now || std::ranges::all_of(merge_.config.home, promised);
+  }
+  return off.one_promise_enough || quorum(off, merge_.config, promised);
 }
 
 Candidate::Progress Candidate::try_merge(TimePoint now, Replica& replica, Effects& effects) {
-  if (!promises_suffice()) return Progress::going;
+  if (!promises_suffice(now)) return Progress::going;
   const bool all = merge_digests();
   // Copies are bad: another home's promise may still free them, so give it a moment.
   if (!all && merge_.promisers.size() < voters(merge_.config).size()) {
@@ -165,9 +184,10 @@ MergedRecord Candidate::merge_one(
       return i < merge_.promisers.size() && (mask >> i & 1U) != 0;
     };
   };
-  merged.settled = quorum(merge_.config, in(merged.holders));
-  // A promiser counts for no id it marked bad.
-  merged.blocked = bad != 0 && !quorum(merge_.config, in(~bad));
+  const Mutations& off = settings_.mutations;
+  merged.settled = lost_.empty() && quorum(off, merge_.config, in(merged.holders));
+  // A promiser counts for no id it marked bad. A recovery takes what there is.
+  merged.blocked = lost_.empty() && bad != 0 && !quorum(off, merge_.config, in(~bad));
   return merged;
 }
 
@@ -178,7 +198,7 @@ void Candidate::collect_needs(const Replica& replica, Effects& effects) {
     if (merged.blocked || merged.version.version == 0) continue;
     const StoredRecord* own = replica.find(merged.key);
     const bool held = own != nullptr && own->bad == 0 && replica.version(*own) == merged.version;
-    if (held && (merged.settled || !detached(merged.key))) continue;
+    if (merged.settled ? held || detached(merged.key) : held && !detached(merged.key)) continue;
     std::uint32_t untried = merged.holders;
     for (std::size_t i = 0; i < merge_.promisers.size(); ++i) {
       if (merge_.promisers[i] == self_) untried &= ~(1U << i);
@@ -253,8 +273,10 @@ Candidate::Progress Candidate::on_value(TimePoint now, const wire::RecordKey& ke
 
 Candidate::Progress Candidate::on_time(TimePoint now, Replica& replica, Effects& effects) {
   if (!fetching_) {
-    if (self_promised_ && prepare_at_ <= now) prepare_others(now, effects);
-    return blocked_until_ <= now ? try_merge(now, replica, effects) : Progress::going;
+    const bool may_ask = self_promised_ || settings_.mutations.no_own_promise;
+    if (may_ask && prepare_at_ <= now) prepare_others(now, effects);
+    return std::min(blocked_until_, recover_at_) <= now ? try_merge(now, replica, effects)
+                                                        : Progress::going;
   }
   // C6: a holder that does not answer is asked no more in this attempt.
   for (auto& [index, holder] : holders_) {

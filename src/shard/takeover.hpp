@@ -1,7 +1,7 @@
 // The candidate's side of one shard: phase 1 of Paxos (Lamport, 1998) for all records at once.
 // Rules C1-C6 of the shard protocol: prepare at the own disk first, then at the others, until the
 // promises are a quorum of the newest config anybody named; merge the digests; fetch the values
-// that lack.
+// that lack, but not settled output, which the owner gets later.
 //
 // Sans I/O: the caller handles the candidate's Prepare to itself like anybody's and brings the
 // Promise back only when its own disk has it (C2).
@@ -53,8 +53,10 @@ class Candidate {
   enum class Progress { going, give_up, restart, done };
 
   // REQUIRES: `belief` is this node's stored config, and the node is one of its voters (C1).
+  // `lost`: an operator's recovery. Those are neither asked nor in the config any more, and this
+  // node's own promise is enough; the other survivors are waited for kRecoveryWait.
   Candidate(NodeId self, ShardId shard, wire::Ballot ballot, wire::ShardConfig belief,
-            const ShardsConfig& settings);
+            const ShardsConfig& settings, std::vector<NodeId> lost = {});
 
   const wire::Ballot& ballot() const { return ballot_; }
   wire::PrepareItem prepare() const { return {shard_, ballot_, merge_.config}; }
@@ -85,12 +87,13 @@ class Candidate {
   };
 
   bool adopt(const wire::ShardConfig& config);
+  void take_out_lost();
   void prepare_others(TimePoint now, Effects& effects);
   Progress try_merge(TimePoint now, Replica& replica, Effects& effects);
   bool merge_digests();
   MergedRecord merge_one(const wire::RecordKey& key,
                          const std::vector<std::pair<std::uint32_t, wire::DigestEntry>>& group);
-  bool promises_suffice() const;
+  bool promises_suffice(TimePoint now) const;
   void collect_needs(const Replica& replica, Effects& effects);
   Progress request(TimePoint now, Effects& effects);
 
@@ -98,6 +101,8 @@ class Candidate {
   ShardId shard_;
   wire::Ballot ballot_;
   const ShardsConfig& settings_;
+  std::vector<NodeId> lost_;  // Not empty: a recovery.
+  TimePoint recover_at_ = kNever;
   Merge merge_;
   std::map<NodeId, DigestPages> promises_;
   bool self_promised_ = false;  // C2: nobody else is asked before.

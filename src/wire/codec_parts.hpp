@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/assert.hpp"
+#include "base/overloaded.hpp"
 #include "base/time.hpp"
 #include "shoal/result.hpp"
 #include "wire/shard_messages.hpp"
@@ -33,11 +34,6 @@ inline constexpr std::size_t kNameBytesMax = 4096;  // Of jobs; messages and not
 inline constexpr std::size_t kBucketsMax = 64;
 inline constexpr std::size_t kShardsMax = 65'536;
 inline constexpr std::size_t kNoLimit = ~std::size_t{0};  // The bytes that came are the limit.
-
-template <class... Visitors>
-struct Overloaded : Visitors... {
-  using Visitors::operator()...;
-};
 
 // One reading of one body: what may still be allocated for it, and the first thing wrong with it.
 class Reading {

@@ -27,10 +27,10 @@ wire::WriteItem write(wire::Ballot by, std::uint64_t version, std::string value)
 struct Home {
   Home() { replica.found(config({}), writes); }
   Replica::Prepared prepare(wire::Ballot by, wire::ShardConfig belief = config({})) {
-    return replica.on_prepare({kShard, by, std::move(belief)}, writes);
+    return replica.on_prepare({kShard, by, std::move(belief)}, {}, writes);
   }
   std::optional<wire::AckItem> take(wire::WriteItem item) {
-    return replica.on_write(item, {}, writes);
+    return replica.on_write(item, kWall, {}, writes);
   }
   std::string value() const { return replica.find(key_of(0))->value; }
 
@@ -43,7 +43,8 @@ struct Home {
 TEST_CASE("home: a node without state for the shard is silent (H1, F2)") {
   Replica blank(kShard);
   std::vector<wire::Write> writes;
-  CHECK(blank.on_prepare({kShard, ballot(1, 0), config({})}, writes) == Replica::Prepared::silent);
+  CHECK(blank.on_prepare({kShard, ballot(1, 0), config({})}, {}, writes) ==
+        Replica::Prepared::silent);
   CHECK(writes.empty());
 }
 
@@ -117,7 +118,7 @@ TEST_CASE("home: an accepted write makes a node one of the shard's (H2)") {
   Replica blank(kShard);
   std::vector<wire::Write> writes;
   wire::WriteItem item = write(ballot(1, 0), 1, "a");
-  CHECK(blank.on_write(item, {}, writes));
+  CHECK(blank.on_write(item, kWall, {}, writes));
   CHECK(blank.known());
   CHECK(blank.state().config == config(ballot(1, 0)));
 }

@@ -22,15 +22,18 @@ TEST_CASE("schedules: whatever the network and the crashes do, shown values form
   const std::uint64_t count = from_environment("SHOAL_SCHEDULES", 3000);
   std::uint64_t shown = 0;
   std::uint64_t takeovers = 0;
+  std::uint64_t changes = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     const ScheduleResult result = run_schedule(seed, {}, kSteps);
     shown += result.shown;
     takeovers += result.takeovers;
+    changes += result.changes;
     INFO("replay: SHOAL_SCHEDULES=1 SHOAL_SCHEDULE_SEED=", seed);
     REQUIRE(result.failure == "");
     REQUIRE(result.converged);
   }
-  MESSAGE(count, " schedules, ", shown, " values shown, ", takeovers, " takeovers");
+  MESSAGE(count, " schedules, ", shown, " values shown, ", takeovers, " takeovers, ", changes,
+          " home changes");
 }
 
 TEST_CASE("schedules: the same seed gives the same schedule") {
