@@ -48,7 +48,7 @@ std::uint64_t allocated_bytes(const std::filesystem::path& file) {
 SpaceRule::Ballast SpaceRule::on_free(std::uint64_t free, std::uint64_t ballast) {
   if (free < reserve_) low_ = true;
   if (free >= enough()) low_ = false;
-  if (ballast > 0 && free < reserve_ / 4) return Ballast::give_up;
+  if (ballast > 0 && free < this->ballast() / 2) return Ballast::give_up;
   if (ballast == 0 && this->ballast() > 0 && free >= enough() + this->ballast()) {
     return Ballast::make;
   }

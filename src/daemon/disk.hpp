@@ -5,13 +5,14 @@
 // for outcomes, for the shards of other owners, and for the store's own housekeeping. It resumes by
 // itself a quarter of the reserve above it.
 //
-// The ballast, a file of half the reserve, is given up when less than a quarter of the reserve is
-// left. Those who fill a disk stop at its end and seldom make room again; what they could not take
-// lets this node record its outcomes, and start again, as the store needs some room for that.
-// It is made anew when there is room enough. Where the file system cannot set room aside there is
-// none.
+// The ballast, a file of half the reserve but at most kBallastMax, is given up when less than half
+// of its size is left. Those who fill a disk stop at its end and seldom make room again; what they
+// could not take lets this node record its outcomes, and start again, as the store needs some room
+// for that. It is made anew when there is room enough. Where the file system cannot set room aside
+// there is none.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -21,6 +22,8 @@ namespace shoal::daemon {
 // What a node ends with, as in sysexits.h: its disk failed; it must not go on under its identity.
 inline constexpr int kExitDisk = 74;
 inline constexpr int kExitIdentity = 78;
+
+inline constexpr std::uint64_t kBallastMax = 64U << 20;  // The store's largest files, twice.
 
 // What to do at some amount of free room.
 class SpaceRule {
@@ -34,7 +37,7 @@ class SpaceRule {
   bool low() const { return low_; }
   std::uint64_t reserve() const { return reserve_; }
   std::uint64_t enough() const { return reserve_ + reserve_ / 4; }  // Resumes there.
-  std::uint64_t ballast() const { return reserve_ / 2; }
+  std::uint64_t ballast() const { return std::min(reserve_ / 2, kBallastMax); }
 
  private:
   std::uint64_t reserve_;

@@ -62,6 +62,7 @@ TEST_CASE("disk: the ballast goes when little is left, and comes back when that 
   CHECK(rule.on_free(174, 0) == Ballast::leave);
   CHECK(rule.on_free(175, 0) == Ballast::make);
   CHECK(rule.on_free(1000, 50) == Ballast::leave);
+  CHECK(SpaceRule(std::uint64_t{1} << 40).ballast() == kBallastMax);
 }
 
 TEST_CASE("disk: without a reserve there is nothing to watch") {
