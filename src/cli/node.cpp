@@ -39,6 +39,8 @@ struct NodeFlags {
   std::string profile = "lan";
   std::string advertise;
   bool end_tasks = false;
+  std::string disk_reserve;
+  bool new_identity = false;
 };
 
 Result<std::string> checked_name(const std::string& name) {
@@ -113,6 +115,12 @@ Result<daemon::DriverConfig> config_of(const NodeFlags& flags) {
     if (!memory) return fail(ErrorCode::bad_input, "--mem: " + memory.error().message);
     config.memory_bytes = *memory;
   }
+  config.new_identity = flags.new_identity;
+  if (!flags.disk_reserve.empty()) {
+    const auto reserve = parse_size(flags.disk_reserve);
+    if (!reserve) return fail(ErrorCode::bad_input, "--disk-reserve: " + reserve.error().message);
+    config.disk_reserve = *reserve;
+  }
   // Nodes of one machine differ in their port.
   const std::filesystem::path folder = flags.data.empty()
                                            ? state_folder() / format("node-{}", listen->port)
@@ -184,6 +192,11 @@ void add_node(CLI::App& app, GlobalOptions& options) {
   command->add_flag("--end-tasks", flags->end_tasks,
                     "End running tasks as the node stops (always so for process 1 of a "
                     "container); else they run on, and the node finds them when it is back");
+  command->add_option("--disk-reserve", flags->disk_reserve,
+                      "Room kept free on the data folder's disk: below it no new tasks are taken "
+                      "or started (default: 64MiB, or 2 % of the disk if that is more)");
+  command->add_flag("--new-identity", flags->new_identity,
+                    "Start as a new node: set the folder's former identity and store aside");
   command->callback([flags, &options] { options.exit_code = run_node(*flags, options); });
 }
 

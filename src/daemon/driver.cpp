@@ -17,6 +17,7 @@
 
 #include "base/format.hpp"
 #include "base/log.hpp"
+#include "daemon/disk.hpp"
 #include "daemon/effect_order.hpp"
 #include "daemon/host.hpp"
 #include "daemon/seeds.hpp"
@@ -69,6 +70,14 @@ exec::SpawnConfig spawn_config(const DriverConfig& config) {
   return {.data_folder = config.data_folder.string(), .count = config.supervisors};
 }
 
+std::uint64_t bytes_of(const std::vector<wire::Write>& writes) {
+  std::uint64_t bytes = 0;
+  for (const wire::Write& write : writes) {
+    if (const auto* put = std::get_if<wire::PutRecord>(&write)) bytes += put->record.value.size();
+  }
+  return bytes;
+}
+
 Address advertised_at_start(const DriverConfig& config, const Address& listening) {
   if (config.advertise) {
     Address address = *config.advertise;
@@ -84,9 +93,11 @@ Address advertised_at_start(const DriverConfig& config, const Address& listening
 
 class Driver::Parts {
  public:
-  Parts(DriverConfig config, store::DataFolder folder, std::unique_ptr<store::Store> store)
+  Parts(DriverConfig config, store::DataFolder folder, DiskWatch disk,
+        std::unique_ptr<store::Store> store)
       : config_(std::move(config)),
         folder_(std::move(folder)),
+        disk_(std::move(disk)),
         store_(std::move(store)),
         wake_timer_(context_),
         tick_timer_(context_),
@@ -124,11 +135,11 @@ class Driver::Parts {
   void on_durable(std::uint64_t sequence, Duration took);
   asio::awaitable<void> wait_for_signals();
   asio::awaitable<void> tick();
+  void note_disk();
 
   // Turns
   void schedule_turn();
   void turn();
-  void refuse(const std::string& why);
   void arm_wake_timer(TimePoint wake_at);
   void note_changes();
   asio::awaitable<void> finish();
@@ -143,6 +154,7 @@ class Driver::Parts {
 
   const DriverConfig config_;
   store::DataFolder folder_;
+  DiskWatch disk_;
   asio::io_context context_{1};
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<net::Transport> transport_;
@@ -169,6 +181,7 @@ class Driver::Parts {
   bool ready_ = false;
   bool finishing_ = false;
   int status_ = 0;
+  bool disk_low_ = false;  // As the node knows it.
   std::uint64_t garbage_seen_ = 0;
 };
 
@@ -243,7 +256,7 @@ Result<void> Driver::Parts::restore() {
   std::uint64_t records = 0;
   const auto recovered = store_->recover(
       {.meta = [this](std::string_view name,
-                      std::string_view value) { node_->restore_meta(name, value); },
+                      std::string_view value) { return node_->restore_meta(name, value); },
        .shard = [this](ShardId shard,
                        wire::ShardState state) { node_->restore_shard(shard, std::move(state)); },
        .record =
@@ -272,7 +285,7 @@ void Driver::Parts::start_threads() {
                                      .on_failed =
                                          [](const Error& error) {
                                            log::error("daemon", "{}", error.message);
-                                           std::_Exit(1);
+                                           std::_Exit(kExitDisk);
                                          }});
   reader_ = std::make_unique<store::ReadThread>();
 }
@@ -284,6 +297,7 @@ int Driver::Parts::run() {
   seeds_.start();
   if (is_process_one()) asio::co_spawn(context_, collect_orphans(), asio::detached);
   node_->start(now());
+  note_disk();
   schedule_turn();
   context_.run();
   writer_.reset();  // What is queued still reaches the disk.
@@ -369,6 +383,8 @@ asio::awaitable<void> Driver::Parts::tick() {
     co_await tick_timer_.async_wait(asio::redirect_error(asio::use_awaitable, error));
     if (error) co_return;
     node_->set_resident_bytes(resident_bytes());
+    disk_.look();
+    note_disk();
     const std::uint64_t garbage = transport_->stats().garbage;
     if (garbage > garbage_seen_) {
       log::info("daemon", "{} connections or datagrams could not be read so far", garbage);
@@ -378,6 +394,13 @@ asio::awaitable<void> Driver::Parts::tick() {
     if (wake_at_ <= now().steady) schedule_turn();
     if (!turn_scheduled_) clocks_read_ = false;
   }
+}
+
+void Driver::Parts::note_disk() {
+  if (disk_.low() == disk_low_) return;
+  disk_low_ = disk_.low();
+  node_->on_disk_low(now(), disk_low_);
+  schedule_turn();
 }
 
 // --- Turns -------------------------------------------------------------------------------------
@@ -399,12 +422,12 @@ void Driver::Parts::turn() {
   if (wake_at_ <= at.steady) node_->on_time(at);
   node::Output output = node_->take_output();
   clocks_read_ = false;
-  if (!output.refused.empty()) {
-    refuse(output.refused);
-    return;
-  }
   const TimePoint wake_at = output.wake_at;
-  const bool stopped = output.stopped;
+  if (!output.refused.empty() && status_ == 0) {
+    log::error("daemon", "{}", output.refused);
+    status_ = kExitIdentity;
+  }
+  const bool stopped = output.stopped || status_ != 0;
   note_changes();
   carry_out(order_.on_output(std::move(output)));
   arm_wake_timer(wake_at);
@@ -412,14 +435,6 @@ void Driver::Parts::turn() {
     finishing_ = true;
     asio::co_spawn(context_, finish(), asio::detached);
   }
-}
-
-// Nothing of this output may be done. Tasks end with their leases, which nobody renews.
-void Driver::Parts::refuse(const std::string& why) {
-  log::error("daemon", "{}", why);
-  status_ = kExitIdentity;
-  executor_->leave();
-  context_.stop();
 }
 
 void Driver::Parts::arm_wake_timer(TimePoint wake_at) {
@@ -481,7 +496,11 @@ asio::awaitable<void> Driver::Parts::collect_orphans() {
 
 void Driver::Parts::carry_out(Effects effects) {
   // The disk first: it works while the rest is done.
-  if (!effects.writes.empty()) writer_->add(effects.sequence, std::move(effects.writes));
+  if (!effects.writes.empty()) {
+    disk_.on_written(bytes_of(effects.writes));
+    note_disk();
+    writer_->add(effects.sequence, std::move(effects.writes));
+  }
   for (const task::Kill& kill : effects.kills) executor_->kill(kill);
   for (const task::Extend& extend : effects.extensions) executor_->extend(extend);
   for (const AttemptId& attempt : effects.settled) executor_->settled(attempt);
@@ -557,10 +576,12 @@ Result<std::unique_ptr<Driver>> Driver::boot(DriverConfig config) {
     exec::discard_supervisors(spawning, *supervisors);
     return std::unexpected(error);
   };
-  auto identified = folder->open_store();
+  DiskWatch disk(config.data_folder, config.disk_reserve);
+  disk.look();  // A full disk needs the ballast's room before the store is opened.
+  auto identified = folder->open_store(config.new_identity);
   if (!identified) return failed(identified.error());
-  auto parts =
-      std::make_unique<Parts>(std::move(config), std::move(*folder), std::move(identified->store));
+  auto parts = std::make_unique<Parts>(std::move(config), std::move(*folder), std::move(disk),
+                                       std::move(identified->store));
   if (auto prepared = parts->prepare(identified->id, *supervisors); !prepared) {
     return failed(prepared.error());
   }

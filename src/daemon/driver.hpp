@@ -28,7 +28,6 @@
 namespace shoal::daemon {
 
 // The exit status of a node that must not go on (F2): EX_CONFIG of sysexits.h.
-inline constexpr int kExitIdentity = 78;
 
 struct DriverConfig {
   std::string name;
@@ -39,7 +38,9 @@ struct DriverConfig {
   std::optional<Address> advertise;
   std::vector<HostPort> seeds;  // A name stands for all its addresses.
   std::uint32_t expect = 1;
-  std::filesystem::path data_folder;  // Absolute.
+  std::filesystem::path data_folder;          // Absolute.
+  bool new_identity = false;                  // Whatever node lived in the folder is set aside.
+  std::optional<std::uint64_t> disk_reserve;  // Bytes; absent: see daemon/disk.hpp.
   std::uint32_t cpu_millis = 1000;
   std::uint64_t memory_bytes = 0;
   std::string profile = "lan";     // local, lan, wan
@@ -64,7 +65,8 @@ class Driver {
   Address listening() const;
 
   // Until SIGTERM or SIGINT and the node's orderly stop; a second signal ends the process at once.
-  // Returns the exit status: 0, or kExitIdentity when the node must not go on.
+  // Returns the exit status: 0, or kExitIdentity when the node must not go on. A disk that fails
+  // ends the process with kExitDisk.
   int run();
 
  private:

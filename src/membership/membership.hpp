@@ -82,6 +82,9 @@ struct Output {
   std::vector<Envelope> messages;  // Send at once, in any order.
   std::vector<Event> events;
   bool memory_changed = false;  // Persist memory() when convenient: what is lost is learned again.
+  // This node as only another process of its key could have announced it: of a later start, or of
+  // the same one with another nonce (F2). Nothing is refuted then.
+  std::optional<wire::MemberRecord> rival;
 };
 
 // Since the start; for metrics and tests.

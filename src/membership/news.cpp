@@ -92,12 +92,16 @@ bool Membership::learn_one(TimePoint now, const Source& from, const wire::Member
 void Membership::learn_of_self(TimePoint now, const Source& from,
                                const wire::MemberRecord& record) {
   const wire::Incarnation mine = incarnation();
+  const std::uint64_t nonce = me().info.boot_nonce;
+  const std::uint64_t other = record.info ? record.info->boot_nonce : 0;
+  const bool another = nonce != 0 && other != 0 && other != nonce;
+  if (record.incarnation.boot_epoch > mine.boot_epoch ||
+      (record.incarnation.boot_epoch == mine.boot_epoch && another)) {
+    output_.rival = record;
+    return;
+  }
   if (record.state == MemberState::alive) {
     if (record.incarnation <= mine) return;
-    log::warn("membership",
-              "{} hears of itself with a newer incarnation than its own. If its data folder was "
-              "copied to another node, stop one of the two and start it with an empty folder.",
-              short_text(self_));
     refute(now, record);
   } else if (record.incarnation >= mine) {
     refute(now, record);
@@ -168,7 +172,7 @@ bool Membership::apply(TimePoint now, const wire::MemberRecord& record, bool bul
   const bool was_present = known && !before->gone();
   const MemberState state = known ? before->state : MemberState::left;
   const std::uint64_t boot_epoch = known ? before->incarnation.boot_epoch : 0;
-  const std::optional<wire::MemberInfo> info =
+  std::optional<wire::MemberInfo> info =
       known && record.info ? std::optional(before->info) : std::nullopt;
   const MemberTable::Merge merged = table_.merge(now, record);
   if (merged == MemberTable::Merge::same || merged == MemberTable::Merge::stale) return false;
@@ -188,6 +192,7 @@ bool Membership::apply(TimePoint now, const wire::MemberRecord& record, bool bul
     log::debug("membership", "{} holds {} ({}) for {}", short_text(self_), short_text(member.node),
                member.info.name, to_string(static_cast<Change>(member.state)));
   }
+  if (info) info->boot_nonce = member.info.boot_nonce;  // New with each start: no news by itself.
   if (info && info->address != member.info.address) {
     output_.events.push_back({member.node, Change::address});
   } else if (info && *info != member.info) {

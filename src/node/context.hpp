@@ -87,6 +87,7 @@ class Context {
   std::uint32_t shard_count = 0;  // 0 until founded or joined.
   std::uint64_t records = 0;      // Held here, all shards; brought up to date every second.
   std::uint64_t boot_epoch = 0;
+  std::uint64_t boot_nonce = 0;  // Random for each start.
   WallTime started_wall;
   bool stopping = false;
   bool disk_low = false;     // Less than the reserve is free: no new records, no new work.

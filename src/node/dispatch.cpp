@@ -52,16 +52,18 @@ struct Dispatch {
   }
   template <ShardMessage M>
   void operator()(M& m) {
-    if (!node.identity.may_vote()) return;
+    if (!node.identity.may_talk(source.node)) {
+      return node.identity.on_withheld(now, source.node, source.address);
+    }
     node.shards.on_message(now.steady, source.node, std::move(m));
   }
   template <TakeoverMessage M>
   void operator()(M& m) {
-    node.takeovers.on_message(now, source.node, m);
+    if (node.identity.may_vote()) node.takeovers.on_message(now, source.node, m);
   }
   template <IdentityMessage M>
   void operator()(M& m) {
-    node.identity.on_message(now, source.node, m);
+    node.identity.on_message(now, source, m);
   }
   template <CommandMessage M>
   void operator()(M& m) {
@@ -84,6 +86,7 @@ struct Dispatch {
   void operator()(wire::FoundingHeld& m) {
     if (source.node == node.context.self() && !m.cluster) {
       node.boot_durable = true;
+      node.identity.on_boot_durable(now);
     } else {
       node.founding.on_held(source.node, m);
     }
@@ -163,7 +166,7 @@ bool Node::Parts::accepts(const Source& source, const wire::Message& message) {
 }
 
 void Node::Parts::dispatch(Now at, const Source& source, wire::Message message) {
-  if (!accepts(source, message)) return;
+  if (identity.refused() || !accepts(source, message)) return;
   std::visit(Dispatch{*this, at, source}, message);
 }
 

@@ -42,28 +42,27 @@ std::optional<T> decode_as(std::string_view value) {
 
 }  // namespace
 
-void Founding::restore(std::string_view name, std::string_view value) {
-  if (name == kMetaCluster) {
-    if (const auto record = decode_as<wire::FoundingRecord>(value)) {
-      cluster_ = record->cluster;
-      shard_count_ = record->shard_count;
+bool Founding::restore(std::string_view name, std::string_view value) {
+  if (name == kMetaCluster || name == kMetaRecord) {
+    auto record = decode_as<wire::FoundingRecord>(value);
+    if (!record) return false;
+    cluster_ = record->cluster;
+    shard_count_ = record->shard_count;
+    if (name == kMetaCluster) {
       serving_ = true;
-    }
-  } else if (name == kMetaRecord) {
-    if (auto record = decode_as<wire::FoundingRecord>(value)) {
-      cluster_ = record->cluster;
-      shard_count_ = record->shard_count;
+    } else {
       record_ = std::move(*record);
     }
-  } else if (name == kMetaWord) {
-    // The founder stands as the only member of the kept offer.
-    const auto given = decode_as<wire::FoundingOffer>(value);
-    if (given && given->members.size() == 1) {
-      word_ = Word{given->members.front().node, given->number, given->cluster};
+  } else if (name == kMetaWord || name == kMetaOffer) {
+    const auto kept = decode_as<wire::FoundingOffer>(value);
+    if (!kept) return false;
+    if (name == kMetaOffer) {
+      offers_ = kept->number;
+    } else if (kept->members.size() == 1) {  // The founder stands as the only member.
+      word_ = Word{kept->members.front().node, kept->number, kept->cluster};
     }
-  } else if (name == kMetaOffer) {
-    if (const auto kept = decode_as<wire::FoundingOffer>(value)) offers_ = kept->number;
   }
+  return true;
 }
 
 void Founding::persist(std::string name, const wire::Message& message) {

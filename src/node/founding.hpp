@@ -27,7 +27,7 @@ class Founding {
  public:
   explicit Founding(Context& context) : context_(context) {}
 
-  void restore(std::string_view name, std::string_view value);
+  bool restore(std::string_view name, std::string_view value);  // False: unreadable.
   void start(Now now);
 
   void on_offer(Now now, NodeId from, const wire::FoundingOffer& offer);

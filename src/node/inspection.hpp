@@ -41,6 +41,7 @@ struct Node::Inspection {
   std::uint64_t memory_bytes_started = 0;
   std::uint64_t memory_bytes_unstarted = 0;
   std::vector<AttemptId> running;  // Started here, not ended. Sorted.
+  bool votes = false;              // F2: it takes part in the shard protocol.
   std::vector<Bound> bounds;
   const Node* node = nullptr;
 

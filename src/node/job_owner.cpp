@@ -129,6 +129,12 @@ bool JobOwner::may_create(const Request& request, JobId job, Now now, const Task
                   "the job's id is past its retention; submit it anew, and check the clock of the "
                   "submitting machine");
   }
+  if (context_.disk_low) {
+    return refuse(ErrorCode::overload,
+                  format("the disk of node {}, which owns this task's shard, is nearly full, so it "
+                         "takes no new tasks; free space there, then submit again",
+                         context_.config.name));
+  }
   if (context_.records >= context_.config.records_max) {
     return refuse(
         ErrorCode::overload,

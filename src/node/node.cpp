@@ -9,25 +9,41 @@
 
 namespace shoal::node {
 
+namespace {
+
+// F2: a node that must not go on says nothing but that, and starts nothing.
+void keep_last_words(Output& output) {
+  const auto other = [](const Envelope& envelope) {
+    return !std::holds_alternative<wire::SameKey>(envelope.message);
+  };
+  std::erase_if(output.messages, other);
+  std::erase_if(output.promises, other);
+  output.launches.clear();
+  output.replies.clear();
+}
+
+}  // namespace
+
 Node::Node(const NodeConfig& config, std::uint64_t seed)
     : parts_(std::make_unique<Parts>(config, seed)) {}
 
 Node::~Node() = default;
 
-void Node::restore_meta(std::string_view name, std::string_view value) {
+bool Node::restore_meta(std::string_view name, std::string_view value) {
   if (name == "boot") {
-    std::from_chars(value.data(), value.data() + value.size(), parts_->context.boot_epoch);
-  } else if (name == "members") {
-    auto decoded = wire::decode_messages(value);
-    if (!decoded || decoded->size() != 1) return;  // Members are learnt again.
-    if (auto* known = std::get_if<wire::MemberTable>(&decoded->front())) {
-      parts_->remembered = std::move(known->records);
-    }
-  } else {
-    parts_->founding.restore(name, value);
-    parts_->identity.restore(name, value);
-    parts_->commands.restore(name, value);
+    const char* end = value.data() + value.size();
+    const auto parsed = std::from_chars(value.data(), end, parts_->context.boot_epoch);
+    return parsed.ec == std::errc{} && parsed.ptr == end;
   }
+  if (name == "members") {
+    auto decoded = wire::decode_messages(value);
+    if (!decoded || decoded->size() != 1) return false;
+    auto* known = std::get_if<wire::MemberTable>(&decoded->front());
+    if (known != nullptr) parts_->remembered = std::move(known->records);
+    return known != nullptr;
+  }
+  parts_->commands.restore(name, value);
+  return parts_->founding.restore(name, value) && parts_->identity.restore(name, value);
 }
 
 void Node::restore_shard(ShardId shard, wire::ShardState state) {
@@ -54,6 +70,7 @@ void Node::on_peer_closed(Now now, NodeId peer) {
   parts_->now = now;
   parts_->membership->on_stream_failed(now.steady, peer);
   parts_->gateway.on_peer_closed(now, peer);
+  parts_->identity.on_peer_closed(now, peer);
 }
 
 void Node::on_client(Now now, SessionId session, wire::ClientRequest request) {
@@ -114,6 +131,7 @@ void Node::on_recovery_complete(Now now) {
 void Node::on_disk_low(Now now, bool low) {
   parts_->now = now;
   parts_->context.disk_low = low;
+  parts_->takeovers.on_disk_low(now);
 }
 
 void Node::on_stop(Now now, bool end_tasks) {
@@ -136,6 +154,7 @@ Output Node::take_output() {
     std::ranges::move(output.messages, std::back_inserter(output.promises));
     output.messages.clear();
   }
+  if (parts.identity.refused()) keep_last_words(output);
   output.stopped = parts.context.output.stopped || output.stopped;
   output.wake_at = parts.wake_at();
   return output;
@@ -189,6 +208,7 @@ Node::Inspection Node::inspect() const {
   seen.memory_bytes_unstarted = unstarted.memory_bytes;
   seen.running = parts.runner.running();
   seen.bounds = bounds_of(parts);
+  seen.votes = parts.identity.may_vote();
   seen.node = this;
   return seen;
 }

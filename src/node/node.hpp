@@ -38,7 +38,8 @@ class Node {
   Node& operator=(const Node&) = delete;
 
   // Recovery: everything the store holds, in any order, before start().
-  void restore_meta(std::string_view name, std::string_view value);
+  // False: this fact cannot be read, so what the node promised is not known: it must not start.
+  bool restore_meta(std::string_view name, std::string_view value);
   void restore_shard(ShardId shard, wire::ShardState state);
   // `intact` is false when the value does not match its checksum. Detached records (task::detached)
   // come with an empty value.

@@ -66,6 +66,7 @@ void Node::Parts::start(Now at) {
   started = true;
   context.started_wall = at.wall;
   ++context.boot_epoch;
+  context.boot_nonce = context.random.next() | 1;
   context.output.writes.emplace_back(
       wire::PutMeta{std::string(kMetaBoot), std::to_string(context.boot_epoch)});
   const NodeConfig& config = context.config;
@@ -74,7 +75,8 @@ void Node::Parts::start(Now at) {
                               .zone = config.zone,
                               .weight_eighths = config.weight_eighths,
                               .cpu_millis = config.cpu_millis,
-                              .memory_bytes = config.memory_bytes};
+                              .memory_bytes = config.memory_bytes,
+                              .boot_nonce = context.boot_nonce};
   membership =
       std::make_unique<membership::Membership>(membership_config(config.profile), config.id,
                                                wire::Incarnation{.boot_epoch = context.boot_epoch},
@@ -92,9 +94,9 @@ void Node::Parts::start(Now at) {
   context.output.promises.push_back({config.id, {}, Channel::stream, wire::FoundingHeld{}});
 }
 
-// C1 for the shards this node owned last, or is first to own.
+// C1 for the shards this node owned last, or is first to own. Not before it may vote (F2).
 void Node::Parts::take_over_own(Now at) {
-  if (!founding.take_just_founded()) return;
+  if (!identity.may_vote() || !founding.take_just_founded()) return;
   for (std::uint32_t number = 0; number < founding.shard_count(); ++number) {
     const ShardId shard{number};
     const wire::ShardConfig* config = shards.config(shard);
@@ -109,6 +111,7 @@ void Node::Parts::take_over_own(Now at) {
 
 bool Node::Parts::drain_shards(Now at) {
   shard::Output out = shards.take_output(at.steady);
+  if (identity.refused()) return false;
   const auto envelope = [&](NodeId to, shard::Message message) {
     const membership::Member* member = membership->find(to);
     const Address address = member == nullptr ? Address{} : member->info.address;
@@ -118,15 +121,23 @@ bool Node::Parts::drain_shards(Now at) {
         },
         message);
   };
+  const auto send = [&](std::vector<Envelope>& list, NodeId to, shard::Message& message) {
+    if (identity.may_talk(to)) {
+      list.push_back(envelope(to, std::move(message)));
+    } else {
+      identity.on_withheld(at, to, {});
+    }
+  };
   Output& output = context.output;
   for (auto& [to, message] : out.messages) {
     if (probes::fails(probes::Site::shard_message_lost)) continue;
-    output.messages.push_back(envelope(to, std::move(message)));
+    send(output.messages, to, message);
   }
   for (auto& [to, message] : out.promises) {
     if (to != context.self() && probes::fails(probes::Site::shard_message_lost)) continue;
-    output.promises.push_back(envelope(to, std::move(message)));
+    send(output.promises, to, message);
   }
+  if (!out.writes.empty()) identity.on_shard_writes(at);
   std::ranges::move(out.writes, std::back_inserter(output.writes));
   for (const shard::DetachedRead& read : out.reads) {
     output.store_reads.push_back({read.id, read.shard, read.key});
@@ -185,6 +196,7 @@ bool Node::Parts::drain_membership(Now at) {
         envelope.message);
   }
   memory_dirty = memory_dirty || out.memory_changed;
+  if (out.rival) identity.on_rival(at, *out.rival);
   for (const membership::Event& event : out.events) {
     identity.on_member(at, event);
     if (event.node == context.self()) continue;
@@ -310,12 +322,13 @@ void Node::Parts::stop_step(Now at) {
 }
 
 void Node::Parts::on_time(Now at) {
-  if (!started) return;
+  if (!started || identity.refused()) return;
   const scheduling::Resources free = runner.free();
   membership->set_load({.cpu_millis_free = static_cast<std::uint32_t>(free.cpu_millis),
                         .memory_bytes_free = free.memory_bytes,
                         .ready = static_cast<std::uint32_t>(claims.queue().size()),
                         .running = static_cast<std::uint32_t>(runner.running_count()),
+                        .store_sequence = identity.announced(),
                         .wall_ms = at.wall.time_since_epoch().count()});
   membership->on_time(at.steady);
   shards.set_wall(static_cast<std::uint64_t>(
@@ -331,7 +344,7 @@ void Node::Parts::on_time(Now at) {
   gateway.set_waiting_for(founding.waiting_for());
   gateway.on_time(at);
   identity.on_time(at);
-  takeovers.on_time(at);
+  if (identity.may_vote()) takeovers.on_time(at);
   home_changes.on_time(at);
   commands.on_time(at);
   expiry.on_time(at);
@@ -342,11 +355,13 @@ void Node::Parts::on_time(Now at) {
 }
 
 TimePoint Node::Parts::wake_at() const {
-  TimePoint at =
-      std::min({membership->wake_at(), shards.wake_at(), founding.wake_at(), runner.wake_at(),
-                claims.wake_at(), leases.wake_at(), relay.wake_at(), tracker.wake_at(),
-                watches.wake_at(), gateway.wake_at(), identity.wake_at(), takeovers.wake_at(),
-                home_changes.wake_at(), commands.wake_at(), expiry.wake_at(), next_second});
+  if (identity.refused()) return kNever;
+  TimePoint at = std::min({membership->wake_at(), shards.wake_at(), founding.wake_at(),
+                           runner.wake_at(), claims.wake_at(), leases.wake_at(), relay.wake_at(),
+                           tracker.wake_at(), watches.wake_at(), gateway.wake_at(),
+                           identity.wake_at(), home_changes.wake_at(), commands.wake_at(),
+                           expiry.wake_at(), next_second});
+  if (identity.may_vote()) at = std::min(at, takeovers.wake_at());
   if (founding.serving()) at = std::min(at, next_table);
   if (memory_dirty) at = std::min(at, next_memory);
   if (context.stopping) at = std::min(at, now.steady + kStopStep);

@@ -130,6 +130,12 @@ void Takeovers::on_owned(Now, ShardId shard) {
   set_due(shard, entry, Phase::idle, kNever);
 }
 
+void Takeovers::on_disk_low(Now now) {
+  next_take_back_ = context_.disk_low
+                        ? now.steady
+                        : std::max(now.steady + kTakeBackInterval, started_ + kTakeBackAfter);
+}
+
 void Takeovers::on_lost(Now now, ShardId shard) { watched(shard).lost_at = now.steady; }
 
 void Takeovers::on_unanswered(Now now, ShardId shard, NodeId owner) {
@@ -222,6 +228,7 @@ void Takeovers::on_answer(Now now, NodeId from, const wire::OwnershipItem& item)
 }
 
 void Takeovers::on_message(Now now, NodeId, const wire::HandOver& message) {
+  if (context_.disk_low) return;  // It would only be handed on.
   for (const ShardId shard : message.shards) {
     if (home_of(shard) && !context_.shards->owns(shard)) {
       context_.shards->take_over(now.steady, shard);
@@ -271,10 +278,28 @@ void Takeovers::take_back(Now now) {
   }
 }
 
+// An owner that takes no new tasks would refuse them for all: another home node has the room.
+void Takeovers::hand_over(Now now) {
+  next_take_back_ = now.steady + kTakeBackInterval;
+  ++rounds_;
+  std::map<NodeId, wire::HandOver> messages;
+  std::uint32_t given = 0;
+  for (std::uint32_t number = 0; number < context_.shard_count && given < kTakeBackRate; ++number) {
+    const ShardId shard{number};
+    const wire::ShardConfig* config = context_.shards->config(shard);
+    if (!context_.shards->owns(shard) || config->home.size() < 2) continue;
+    const NodeId to = config->home[rounds_ % config->home.size()];
+    if (to == context_.self() || absent(to)) continue;
+    ++given;
+    messages[to].shards.push_back(shard);
+  }
+  for (auto& [to, message] : messages) context_.send(to, std::move(message));
+}
+
 void Takeovers::on_time(Now now) {
   if (context_.shard_count == 0 || context_.stopping) return;
   if (now.steady >= next_scan_) scan(now);
-  if (now.steady >= next_take_back_) take_back(now);
+  if (now.steady >= next_take_back_) context_.disk_low ? hand_over(now) : take_back(now);
   while (!due_.empty() && due_.begin()->first <= now.steady) {
     const ShardId shard = due_.begin()->second;
     Watched& entry = watched(shard);

@@ -8,7 +8,8 @@
 // of the refusing ballot answers that it owns the shard or is a candidate for it. Every home node
 // asks the owners of its shards each kWatchInterval, so an ownerless shard is noticed although
 // nobody wants anything of it. Rank 0 takes its shards back once it has been up for kTakeBackAfter,
-// at most kTakeBackRate a second.
+// at most kTakeBackRate a second. An owner whose disk is nearly full hands its shards to the other
+// nodes of their homes, at the same rate, and takes none back before it has room.
 //
 // All of this only steers: ballots decide.
 #pragma once
@@ -40,6 +41,7 @@ class Takeovers {
   void on_refused(Now now, const shard::RefusedEvent& event);
   void on_owned(Now now, ShardId shard);
   void on_lost(Now now, ShardId shard);
+  void on_disk_low(Now now);  // Context::disk_low has changed.
   // The shard's owner left something of this node unanswered for kSilenceMax: the next node of the
   // home is told.
   void on_unanswered(Now now, ShardId shard, NodeId owner);
@@ -80,6 +82,7 @@ class Takeovers {
   void wait_for_rank(Now now, ShardId shard);
   void fire(Now now, ShardId shard);
   void take_back(Now now);
+  void hand_over(Now now);
   void ask_of_leftover(ShardId shard);
   void on_answer(Now now, NodeId from, const wire::OwnershipItem& item);
 
@@ -87,6 +90,7 @@ class Takeovers {
   TimePoint started_{};
   TimePoint next_scan_ = kNever;
   TimePoint next_take_back_ = kNever;
+  std::uint32_t rounds_ = 0;  // Of handing over: who is meant rotates.
   TimePoint next_leftovers_{};
   std::map<ShardId, Watched> watched_;
   std::set<std::pair<TimePoint, ShardId>> due_;  // Of those that are asked or waiting.

@@ -106,21 +106,21 @@ void Simulator::carry_out(NodeIndex index, node::Output output) {
     });
   }
   schedule_wake(index, host(index).clock.world(output.wake_at));
+  if (!output.refused.empty()) {
+    ++figures_.refusals;
+    host(index).refused = output.refused;
+  }
   Deferred deferred{.promises = std::move(output.promises),
                     .launches = std::move(output.launches),
                     .replies = std::move(output.replies),
                     .store_reads = std::move(output.store_reads),
-                    .stopped = output.stopped};
+                    .stopped = output.stopped || !output.refused.empty()};
   for (const task::Extend& each : output.extensions) extend(index, each, deferred);
   for (const task::Kill& each : output.kills) kill(index, each, deferred);
   for (const AttemptId& attempt : output.settled) host(index).processes.settle(attempt);
   auto ready = host(index).disk.add(std::move(output.writes), std::move(deferred));
   begin_sync(index);
   if (ready) release(index, std::move(*ready));
-  if (output.refused.empty()) return;
-  ++figures_.refusals;
-  host(index).refused = std::move(output.refused);
-  end_soon(index);
 }
 
 void Simulator::release(NodeIndex index, Deferred deferred) {

@@ -129,7 +129,7 @@ void JobClient::request(std::uint64_t id, wire::ClientRequestBody body) {
 }
 
 void JobClient::send_watch() {
-  if (watch_ != 0 || !session_ || finished()) return;
+  if (watch_ != 0 || step_ == Step::create || !session_ || finished()) return;
   watch_ = ++requests_;
   request(watch_,
           wire::WatchJob{.job = plan_.job, .tasks = true, .with_output = plan_.with_output});

@@ -13,11 +13,14 @@
 #include <system_error>
 
 #include "base/format.hpp"
+#include "base/log.hpp"
 
 namespace shoal::store {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* kIdentityFile = "node.id";
 
 std::unexpected<Error> folder_error(const fs::path& path, std::string_view what, int number) {
   return fail(ErrorCode::io,
@@ -51,6 +54,15 @@ std::expected<std::optional<std::string>, int> read_small_file(const fs::path& p
   return std::string(buffer.data(), static_cast<std::size_t>(length));
 }
 
+Result<void> sync_folder(const fs::path& folder) {
+  const int directory = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool synced = directory >= 0 && ::fsync(directory) == 0;
+  const int number = errno;
+  if (directory >= 0) ::close(directory);
+  if (!synced) return folder_error(folder, "it cannot be synced", number);
+  return {};
+}
+
 // Written aside, synced, renamed, and the folder synced: after a crash the file is whole or absent.
 Result<void> write_durably(const fs::path& folder, const char* name, std::string_view bytes) {
   const fs::path aside = folder / (std::string(name) + ".new");
@@ -63,12 +75,7 @@ Result<void> write_durably(const fs::path& folder, const char* name, std::string
   if (::rename(aside.c_str(), (folder / name).c_str()) != 0) {
     return folder_error(folder, format("{} cannot be put in place", name), errno);
   }
-  const int directory = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = directory >= 0 && ::fsync(directory) == 0;
-  const int sync_number = errno;
-  if (directory >= 0) ::close(directory);
-  if (!synced) return folder_error(folder, "it cannot be synced", sync_number);
-  return {};
+  return sync_folder(folder);
 }
 
 Result<NodeId> random_id(const fs::path& folder) {
@@ -83,28 +90,36 @@ Result<NodeId> random_id(const fs::path& folder) {
   return id;
 }
 
-std::unexpected<Error> broken(const fs::path& folder, std::string_view what) {
-  return fail(ErrorCode::refused,
-              format("{} holds {}, so what this node promised is not known. Put the original files "
-                     "back, or start with a new folder: this node then joins as a new one.",
-                     folder.string(), what));
-}
+struct WrittenIdentity {
+  bool present = false;
+  NodeId id;  // Zero when what is there is no identity.
+};
 
-// Zero when there is no such file.
-Result<NodeId> read_identity(const fs::path& path) {
+Result<WrittenIdentity> read_identity(const fs::path& path) {
   const auto text = read_small_file(path);
   if (!text) {
     return folder_error(path.parent_path(), "node.id cannot be read", text.error());
   }
-  if (!text->has_value()) return NodeId{};
+  if (!text->has_value()) return WrittenIdentity{};
   std::string_view digits = **text;
   if (digits.ends_with('\n')) digits.remove_suffix(1);
-  const auto id = parse_node_id(digits);
-  if (id && *id) return *id;
-  return fail(ErrorCode::refused,
-              format("{} does not hold a node's identity. Put the original file back, or start "
-                     "with a new folder: this node then joins as a new one.",
-                     path.string()));
+  return WrittenIdentity{.present = true, .id = parse_node_id(digits).value_or(NodeId{})};
+}
+
+// Whether files of a database are there that has lost the one that names its state.
+bool has_remains(const fs::path& database) {
+  std::error_code error;
+  for (fs::directory_iterator entry(database, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const fs::path kind = entry->path().extension();
+    std::error_code ignored;
+    if (kind == ".sst" || (kind == ".log" && entry->file_size(ignored) > 0)) return true;
+  }
+  return false;
+}
+
+std::string former(const WrittenIdentity& written) {
+  return written.id ? "node " + short_text(written.id) : std::string("the node");
 }
 
 }  // namespace
@@ -140,40 +155,97 @@ DataFolder::~DataFolder() {
   if (lock_ >= 0) ::close(lock_);
 }
 
-Result<IdentifiedStore> DataFolder::open_store() const {
-  const auto written = read_identity(path_ / "node.id");
+Result<IdentifiedStore> DataFolder::open_store(bool new_identity) const {
+  const auto written = read_identity(path_ / kIdentityFile);
   if (!written) return std::unexpected(written.error());
-  if (*written && !Store::exists(database())) {
-    return broken(path_, "the identity of a node (node.id) but not its database (db)");
+  const bool stored = Store::exists(database());
+  if (new_identity && (written->present || stored)) {
+    return replace(
+        format("A new identity was asked for (--new-identity) in place of {}", former(*written)));
+  }
+  if (!stored) {
+    if (written->present) {
+      return replace(format("The store of {} is gone (there is no database in {})",
+                            former(*written), database().string()));
+    }
+    if (has_remains(database())) {
+      return replace(format("The store of the node is gone (only parts of it are in {})",
+                            database().string()));
+    }
+    auto made = Store::open(database());
+    if (!made) return std::unexpected(made.error());
+    return create(std::move(*made));
   }
   auto store = Store::open(database());
   if (!store) return std::unexpected(store.error());
-  const auto id = settle_identity(*written, **store);
-  if (!id) return std::unexpected(id.error());
-  return IdentifiedStore{.id = *id, .store = std::move(*store)};
+  const auto owner = (*store)->identity();
+  if (!owner) return std::unexpected(owner.error());
+  if (written->id && *owner == written->id) {
+    return IdentifiedStore{.id = written->id, .store = std::move(*store)};
+  }
+  if (!written->present && (*store)->blank()) return create(std::move(*store));
+  store->reset();
+  if (!written->present) return replace("The store's identity is lost (node.id is missing)");
+  if (!written->id) return replace("The store's identity is lost (node.id holds no identity)");
+  return replace(
+      format("The store is not that of {}, whose identity is beside it", former(*written)));
 }
 
-// `written` is what node.id holds; zero when there is no such file.
-Result<NodeId> DataFolder::settle_identity(NodeId written, Store& store) const {
-  const auto stored = store.identity();
-  if (!stored) return std::unexpected(stored.error());
-  if (written) {
-    if (*stored == written) return written;
-    return broken(path_, "the identity of a node (node.id) and a database that is not this node's");
-  }
-  NodeId id = stored->value_or(NodeId{});
+// The identity is in the database before it is in the file: a crash in between leaves a blank
+// store, not one that has lost its identity.
+Result<IdentifiedStore> DataFolder::create(std::unique_ptr<Store> blank) const {
+  const auto kept = blank->identity();
+  if (!kept) return std::unexpected(kept.error());
+  NodeId id = kept->value_or(NodeId{});
   if (!id) {
-    // An empty database is what a crash leaves of a first start.
-    if (!store.empty()) return broken(path_, "a database but no identity (node.id is missing)");
     const auto made = random_id(path_);
-    if (!made) return made;
+    if (!made) return std::unexpected(made.error());
     id = *made;
-    if (auto kept = store.set_identity(id); !kept) return std::unexpected(kept.error());
+    if (auto written = blank->set_identity(id); !written) return std::unexpected(written.error());
   }
-  if (auto kept = write_durably(path_, "node.id", to_string(id) + "\n"); !kept) {
-    return std::unexpected(kept.error());
+  if (auto written = write_durably(path_, kIdentityFile, to_string(id) + "\n"); !written) {
+    return std::unexpected(written.error());
   }
-  return id;
+  return IdentifiedStore{.id = id, .store = std::move(blank)};
+}
+
+// Where what is left of the former node was moved to. A crash in the middle leaves an identity
+// without its store, or the reverse, which is set aside in turn.
+Result<fs::path> DataFolder::set_aside() const {
+  std::error_code error;
+  fs::path aside;
+  for (int number = 1;; ++number) {
+    aside = path_ / format("old-identity-{}", number);
+    if (fs::create_directory(aside, error)) break;
+    if (error)
+      return folder_error(path_, "a folder for the old identity cannot be made", error.value());
+  }
+  for (const char* name : {kIdentityFile, kDatabaseFolder}) {
+    if (!fs::exists(path_ / name, error)) continue;
+    fs::rename(path_ / name, aside / name, error);
+    if (error) {
+      return folder_error(path_, format("{} cannot be moved to {}", name, aside.string()),
+                          error.value());
+    }
+  }
+  if (auto synced = sync_folder(path_); !synced) return std::unexpected(synced.error());
+  return aside;
+}
+
+// F2: the remains of a node that must not speak any more give way to a new one.
+Result<IdentifiedStore> DataFolder::replace(std::string_view why) const {
+  const auto aside = set_aside();
+  if (!aside) return std::unexpected(aside.error());
+  auto blank = Store::open(database());
+  if (!blank) return std::unexpected(blank.error());
+  auto made = create(std::move(*blank));
+  if (!made) return made;
+  log::warn("store",
+            "{}, so what it promised is not known here any more: this is now a new node, {}. What "
+            "was left of the old one is in {}. To go back to its cluster give --join; there, "
+            "`shoal forget` removes the old one",
+            why, short_text(made->id), aside->string());
+  return made;
 }
 
 }  // namespace shoal::store

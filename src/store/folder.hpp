@@ -1,19 +1,23 @@
 // A node's data folder: who may use it, and the identity that lives in it.
 //
-// The identity belongs to the store: a node that lost what it promised must not speak under its old
-// name. So the database holds the identity too, made durable before node.id is written; a database
-// without its identity, or an identity without its database, is refused, and a lost node.id is
-// written again.
+// Identity and store are one (rule F2): a node that lost what it promised must not speak under its
+// old name, nor may a store be used under another. Both carry the same random number, the node's
+// id: node.id, and the database, where it is durable first. When either is lost or they do not
+// match, what is left is moved aside within the folder, never deleted, and the node is a new one.
+// A first start that a crash cut short promised nothing and goes on.
 #pragma once
 
 #include <filesystem>
 #include <memory>
+#include <string_view>
 
 #include "shoal/id.hpp"
 #include "shoal/result.hpp"
 #include "store/store.hpp"
 
 namespace shoal::store {
+
+inline constexpr const char* kDatabaseFolder = "db";
 
 struct IdentifiedStore {
   NodeId id;
@@ -31,13 +35,16 @@ class DataFolder {
   DataFolder& operator=(DataFolder&&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path database() const { return path_ / "db"; }
+  std::filesystem::path database() const { return path_ / kDatabaseFolder; }
 
-  // The store and its identity; a new one, durable before this returns, when the folder is new.
-  Result<IdentifiedStore> open_store() const;
+  // The store and its identity; a new one, durable before this returns, when the folder is new,
+  // when either was lost, or when `new_identity` asks for it. What was moved aside is logged.
+  Result<IdentifiedStore> open_store(bool new_identity = false) const;
 
  private:
-  Result<NodeId> settle_identity(NodeId written, Store& store) const;
+  Result<IdentifiedStore> create(std::unique_ptr<Store> blank) const;
+  Result<std::filesystem::path> set_aside() const;
+  Result<IdentifiedStore> replace(std::string_view why) const;
   DataFolder(std::filesystem::path path, int lock) : path_(std::move(path)), lock_(lock) {}
 
   std::filesystem::path path_;

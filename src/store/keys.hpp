@@ -1,8 +1,10 @@
 // The layout of a node's data folder and of its RocksDB keys and values.
 //
-//   node.id   the node's identity: 32 hexadecimal digits and a line feed, made with the folder
-//   lock      held with flock(2) while a node runs; holds its process id, for people
-//   db/       RocksDB
+//   node.id          the node's identity: 32 hexadecimal digits and a line feed
+//   lock             held with flock(2) while a node runs; holds its process id, for people
+//   db/              RocksDB
+//   ballast          room kept for hard times (daemon/disk.hpp)
+//   old-identity-N/  node.id and db/ of a node that this one replaced (store/folder.hpp)
 //
 // Keys; numbers are big-endian, so that a scan meets each shard's records in key order:
 //

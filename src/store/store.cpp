@@ -68,6 +68,7 @@ struct BatchWriter {
 
   rocksdb::Status operator()(const wire::PutMeta& put_meta) const {
     const std::string key = meta_key(put_meta.name);
+    if (put_meta.value.empty()) return batch.Delete(slice(key));
     return put(batch, key, plain_checksum(key, put_meta.value), put_meta.value);
   }
   rocksdb::Status operator()(const wire::PutShard& put_shard) const {
@@ -112,22 +113,33 @@ std::size_t bytes_of(std::span<const std::vector<wire::Write>> batches) {
 std::unexpected<Error> damaged(const std::filesystem::path& folder, std::string_view what) {
   return fail(ErrorCode::refused,
               format("The store in the data folder {} is damaged: {}. What this node promised is "
-                     "not known any more, so it must not run under its identity. Move the folder "
-                     "away and start it again: it joins as a new node.",
+                     "not known any more, so it must not run under its identity. Start it once "
+                     "with `shoal node --new-identity`: the old store is moved aside and the node "
+                     "joins as a new one.",
                      folder.string(), what));
 }
 
-std::unexpected<Error> cannot_write(const rocksdb::Status& status) {
+std::unexpected<Error> cannot_write(const std::filesystem::path& folder,
+                                    const rocksdb::Status& status) {
+  if (status.IsNoSpace()) {
+    return fail(ErrorCode::io,
+                format("The disk of the data folder {} is full: {}. Nothing that was acknowledged "
+                       "is lost. Free space on it, then start this node again.",
+                       folder.string(), status.ToString()));
+  }
   return fail(ErrorCode::io,
-              format("The store cannot write to its disk: {}. Nothing that was acknowledged is "
-                     "lost. Mend the disk or free space on it, then start this node again.",
-                     status.ToString()));
+              format("The store in the data folder {} cannot write to its disk: {}. Nothing that "
+                     "was acknowledged is lost. Mend the disk, then start this node again.",
+                     folder.string(), status.ToString()));
 }
 
 std::unexpected<Error> cannot_open(const std::filesystem::path& path, std::string_view why) {
-  return fail(ErrorCode::io, format("The store in {} cannot be opened: {}. Check the folder's "
-                                    "permissions and the space on its disk.",
-                                    path.string(), why));
+  return fail(ErrorCode::io,
+              format("The store in {} cannot be opened: {}. Check the folder's permissions, and "
+                     "the health of its disk and the space on it. If files of it are lost for "
+                     "good, start once with `shoal node --new-identity`: the store is moved aside "
+                     "and the node joins as a new one.",
+                     path.string(), why));
 }
 
 // What is wrong, for people.
@@ -156,7 +168,9 @@ Visited visit_entry(const RecoveryVisitor& visitor, std::string_view key, std::s
     if (!value)
       return std::unexpected<std::string>(
           format("the fact '{}' fails its checksum", key.substr(1)));
-    visitor.meta(key.substr(1), *value);
+    if (!visitor.meta(key.substr(1), *value)) {
+      return std::unexpected<std::string>(format("the fact '{}' cannot be read", key.substr(1)));
+    }
     return {};
   }
   const auto shard = parse_shard_key(key);
@@ -221,13 +235,14 @@ Result<void> Store::set_identity(NodeId id) {
   rocksdb::WriteOptions options;
   options.sync = true;
   if (status.ok()) status = database_->db->Write(options, &batch);
-  if (!status.ok()) return cannot_write(status);
+  if (!status.ok()) return cannot_write(database_->folder, status);
   return {};
 }
 
-bool Store::empty() const {
+bool Store::blank() const {
   const std::unique_ptr<rocksdb::Iterator> entry(database_->db->NewIterator({}));
   entry->SeekToFirst();
+  if (entry->Valid() && view(entry->key()) == kIdentityKey) entry->Next();
   return !entry->Valid() && entry->status().ok();
 }
 
@@ -248,7 +263,7 @@ Result<void> Store::write(std::span<const std::vector<wire::Write>> batches) {
   rocksdb::WriteOptions options;
   options.sync = true;
   if (status.ok()) status = database_->db->Write(options, &batch);
-  if (!status.ok()) return cannot_write(status);
+  if (!status.ok()) return cannot_write(database_->folder, status);
   return {};
 }
 
@@ -277,7 +292,10 @@ Result<void> Store::recover(const RecoveryVisitor& visitor) const {
     auto visited = visit_entry(visitor, view(entry->key()), view(entry->value()));
     if (!visited) return damaged(database_->folder, visited.error());
   }
-  if (!entry->status().ok()) return damaged(database_->folder, entry->status().ToString());
+  if (entry->status().IsCorruption()) {
+    return damaged(database_->folder, entry->status().ToString());
+  }
+  if (!entry->status().ok()) return cannot_open(database_->folder, entry->status().ToString());
   return {};
 }
 

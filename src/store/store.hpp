@@ -28,7 +28,7 @@ namespace shoal::store {
 
 // Hears everything the store holds, in key order. Detached records come with an empty value.
 struct RecoveryVisitor {
-  std::function<void(std::string_view name, std::string_view value)> meta;
+  std::function<bool(std::string_view name, std::string_view value)> meta;  // False: unreadable.
   std::function<void(ShardId shard, wire::ShardState state)> shard;
   std::function<void(ShardId shard, wire::Record record, bool intact)> record;
 };
@@ -57,8 +57,9 @@ class Store {
   // The node whose promises these are. Absent: nobody's yet.
   Result<std::optional<NodeId>> identity() const;
   Result<void> set_identity(NodeId id);  // Durable when it returns.
-  bool empty() const;
+  bool blank() const;                    // Nothing was ever promised: an identity at most.
 
+  // The error says what is damaged, and the remedy.
   Result<void> recover(const RecoveryVisitor& visitor) const;
 
  private:

@@ -140,6 +140,7 @@ SHOAL_WIRE_TYPE(OwnerQuery);
 SHOAL_WIRE_TYPE(OwnershipItem);
 SHOAL_WIRE_TYPE(OwnerAnswer);
 SHOAL_WIRE_TYPE(HandOver);
+SHOAL_WIRE_TYPE(StoreMark);
 SHOAL_WIRE_TYPE(StoreQuery);
 SHOAL_WIRE_TYPE(StoreAnswer);
 SHOAL_WIRE_TYPE(SameKey);

@@ -47,15 +47,21 @@ struct HandOver {
   shards @0 :List(UInt32);
 }
 
-struct StoreQuery {
+struct StoreMark {
   bootEpoch @0 :UInt64;
-  sequence @1 :UInt64;
-  bootNonce @2 :UInt64;
+  bootNonce @1 :UInt64;
+  sequence @2 :UInt64;
+}
+
+struct StoreQuery {
+  mark @0 :StoreMark;
+  settled @1 :Bool;
 }
 
 struct StoreAnswer {
-  bootEpoch @0 :UInt64;
-  sequence @1 :UInt64;
+  newest @0 :StoreMark;
+  settled @1 :StoreMark;
+  sequence @2 :UInt64;
 }
 
 struct SameKey {
@@ -65,6 +71,8 @@ struct SameKey {
     ipLow @2 :UInt64;
     port @3 :UInt16;
   }
+  heard @4 :UInt64;
+  voted @5 :Bool;
 }
 
 struct LostNodes {

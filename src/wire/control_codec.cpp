@@ -53,36 +53,57 @@ HandOver get(schema::HandOver::Reader in, Reading& reading) {
   return {.shards = get_numbers<ShardId>(in.getShards(), reading, kShardsMax)};
 }
 
-void put(schema::StoreQuery::Builder out, const StoreQuery& query) {
-  out.setBootEpoch(query.boot_epoch);
-  out.setSequence(query.sequence);
-  out.setBootNonce(query.boot_nonce);
+void put(schema::StoreMark::Builder out, const StoreMark& mark) {
+  out.setBootEpoch(mark.boot_epoch);
+  out.setBootNonce(mark.boot_nonce);
+  out.setSequence(mark.sequence);
 }
 
-StoreQuery get(schema::StoreQuery::Reader in, Reading&) {
+StoreMark get(schema::StoreMark::Reader in, Reading&) {
   return {
       .boot_epoch = in.getBootEpoch(),
-      .sequence = in.getSequence(),
       .boot_nonce = in.getBootNonce(),
+      .sequence = in.getSequence(),
   };
 }
 
+void put(schema::StoreQuery::Builder out, const StoreQuery& query) {
+  put(out.initMark(), query.mark);
+  out.setSettled(query.settled);
+}
+
+StoreQuery get(schema::StoreQuery::Reader in, Reading& reading) {
+  return {.mark = get(in.getMark(), reading), .settled = in.getSettled()};
+}
+
 void put(schema::StoreAnswer::Builder out, const StoreAnswer& answer) {
-  out.setBootEpoch(answer.boot_epoch);
+  put(out.initNewest(), answer.newest);
+  put(out.initSettled(), answer.settled);
   out.setSequence(answer.sequence);
 }
 
-StoreAnswer get(schema::StoreAnswer::Reader in, Reading&) {
-  return {.boot_epoch = in.getBootEpoch(), .sequence = in.getSequence()};
+StoreAnswer get(schema::StoreAnswer::Reader in, Reading& reading) {
+  return {
+      .newest = get(in.getNewest(), reading),
+      .settled = get(in.getSettled(), reading),
+      .sequence = in.getSequence(),
+  };
 }
 
 void put(schema::SameKey::Builder out, const SameKey& same) {
   out.setBootNonce(same.boot_nonce);
+  out.setHeard(same.heard);
   put_address(out.getAddress(), same.address);
+  out.setVoted(same.voted);
 }
 
 SameKey get(schema::SameKey::Reader in, Reading&) {
-  return {.boot_nonce = in.getBootNonce(), .address = get_address(in.getAddress())};
+  return {
+      .boot_nonce = in.getBootNonce(),
+      .heard = in.getHeard(),
+      .address = get_address(in.getAddress()),
+      .voted = in.getVoted(),
+  };
 }
 
 void put(schema::LostNodes::Builder out, const LostNodes& lost) {

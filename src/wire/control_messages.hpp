@@ -38,26 +38,40 @@ struct OwnerAnswer {
 };
 
 // G4: the sender owned these shards and is not in their home any more; the receiver is the first of
-// it.
+// it. Or the sender owns them and has no room for new records; the receiver is of their home.
 struct HandOver {
   std::vector<ShardId> shards;
 };
 
-// F2, at a start: where the sender's store stands. The answer is the highest that the receiver
-// remembers of it.
-struct StoreQuery {
+// F2: how far a node's store has come, as far as that is durable: the start it is in, with that
+// start's random nonce, and the sequence of its shard writes.
+struct StoreMark {
   std::uint64_t boot_epoch = 0;
-  std::uint64_t sequence = 0;
   std::uint64_t boot_nonce = 0;
-};
-struct StoreAnswer {
-  std::uint64_t boot_epoch = 0;
   std::uint64_t sequence = 0;
+  bool operator==(const StoreMark&) const = default;
 };
-// Another process uses the receiver's key: both must stop voting.
+// At a start, and when the sender's store has moved on. `settled`: the receiver has answered since
+// this start, and what it remembers fits the sender's store.
+struct StoreQuery {
+  StoreMark mark;
+  bool settled = false;
+};
+// What the receiver remembers of that node, zero where it remembers nothing: the newest start it
+// heard of, and the last one that settled with it.
+struct StoreAnswer {
+  StoreMark newest;
+  StoreMark settled;
+  std::uint64_t sequence = 0;  // The highest heard of in any way, as by Load.
+};
+// From one process of a key about another one that it heard of: both must stop voting. Members pass
+// it on to that one. A process is meant when `heard` is its own nonce: it was there when the sender
+// was, whatever was delayed on the way.
 struct SameKey {
-  std::uint64_t boot_nonce = 0;  // The other one's.
-  Address address;
+  std::uint64_t boot_nonce = 0;  // The sender's.
+  std::uint64_t heard = 0;       // The other one's.
+  Address address;               // Where the sender is.
+  bool voted = false;  // The sender may have voted: promises were made in the other's name.
 };
 
 // Ids that an operator declared lost for good; the list only grows. `reply`: send yours back.

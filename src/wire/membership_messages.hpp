@@ -32,8 +32,8 @@ struct Load {
   std::uint64_t memory_bytes_free = 0;
   std::uint32_t ready = 0;  // Ready tasks at the shards it owns, beyond what it runs itself.
   std::uint32_t running = 0;
-  std::uint64_t store_sequence = 0;  // Durable batches of its store so far: peers remember the
-                                     // highest, and know a rolled-back store by it (F2).
+  std::uint64_t store_sequence = 0;  // How far its store's shard writes have come, durably: peers
+                                     // remember the highest, as StoreMark (F2).
   std::int64_t wall_ms = 0;  // Its wall clock: a node far off the others expires nothing (hole 12).
   bool operator==(const Load&) const = default;
 };

@@ -37,7 +37,8 @@ struct DropRecords {
   std::vector<RecordKey> keys;
   bool all = false;
 };
-// Node-wide facts by name: cluster, founding, boot epoch, remembered members.
+// Node-wide facts by name: cluster, founding, boot epoch, remembered members, marks of their
+// stores. An empty value removes the fact.
 struct PutMeta {
   std::string name;
   std::string value;

@@ -1,8 +1,5 @@
 #include "store/store.hpp"
 
-#include <rocksdb/db.h>
-#include <unistd.h>
-
 #include <doctest/doctest.h>
 
 #include <filesystem>
@@ -11,7 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "store/folder.hpp"
+#include "damage.hpp"
+#include "scratch.hpp"
 #include "store/keys.hpp"
 #include "task/record_key.hpp"
 
@@ -19,22 +17,6 @@ namespace shoal::store {
 namespace {
 
 namespace fs = std::filesystem;
-
-class Scratch {
- public:
-  Scratch() {
-    std::string pattern = (fs::temp_directory_path() / "shoal-store-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~Scratch() {
-    std::error_code error;
-    fs::remove_all(path_, error);
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 constexpr NodeId kNode{7, 9};
 
@@ -76,7 +58,7 @@ Recovered recover(const Store& store) {
   Recovered found;
   found.result = store.recover(
       {.meta = [&](std::string_view name,
-                   std::string_view value) { found.metas.emplace(name, value); },
+                   std::string_view value) { return found.metas.emplace(name, value).second; },
        .shard = [&](ShardId shard, wire::ShardState state) { found.shards[shard] = state; },
        .record =
            [&](ShardId shard, wire::Record record, bool intact) {
@@ -84,19 +66,6 @@ Recovered recover(const Store& store) {
              found.records[place] = {std::move(record), intact};
            }});
   return found;
-}
-
-// Flips one bit of a stored value behind the store's back.
-void damage(const fs::path& path, const std::string& key) {
-  rocksdb::DB* opened = nullptr;
-  REQUIRE(rocksdb::DB::Open({}, path.string(), &opened).ok());
-  const std::unique_ptr<rocksdb::DB> db(opened);
-  std::string value;
-  REQUIRE(db->Get({}, key, &value).ok());
-  value.back() = static_cast<char>(value.back() ^ 1);
-  rocksdb::WriteOptions options;
-  options.sync = true;
-  REQUIRE(db->Put(options, key, value).ok());
 }
 
 }  // namespace
@@ -193,8 +162,60 @@ TEST_CASE("store: a damaged shard state or fact is refused") {
     const Recovered found = recover(**store);
     REQUIRE_FALSE(found.result);
     CHECK(found.result.error().code == ErrorCode::refused);
-    CHECK(found.result.error().message.find("joins as a new node") != std::string::npos);
+    CHECK(found.result.error().message.find("--new-identity") != std::string::npos);
     CHECK(found.result.error().message.find(scratch.path().string()) != std::string::npos);
+  }
+}
+
+TEST_CASE("store: a shard state or fact that is intact and cannot be read is refused") {
+  const Scratch scratch;
+  auto store = Store::open(scratch.path() / "db");
+  REQUIRE(store);
+  REQUIRE(write(**store, {wire::PutMeta{"epoch", "12"}}));
+  const auto refused = (*store)->recover(
+      {.meta = [](std::string_view, std::string_view value) { return value == "13"; },
+       .shard = {},
+       .record = {}});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == ErrorCode::refused);
+  CHECK(refused.error().message.find("'epoch' cannot be read") != std::string::npos);
+  CHECK(refused.error().message.find("--new-identity") != std::string::npos);
+
+  const std::string key = shard_key(ShardId{4});
+  store->reset();
+  put_raw(scratch.path() / "db", key, plain_checksum(key, "no state") + "no state");
+  store = Store::open(scratch.path() / "db");
+  REQUIRE(store);
+  CHECK(recover(**store).result.error().code == ErrorCode::refused);
+}
+
+TEST_CASE("store: a fact without a value is gone") {
+  const Scratch scratch;
+  auto store = Store::open(scratch.path() / "db");
+  REQUIRE(store);
+  REQUIRE(write(**store, {wire::PutMeta{"a", "1"}, wire::PutMeta{"b", "2"}}));
+  REQUIRE(write(**store, {wire::PutMeta{"a", ""}, wire::PutMeta{"never", ""}}));
+  const Recovered found = recover(**store);
+  REQUIRE(found.result);
+  CHECK(found.metas == std::map<std::string, std::string>{{"b", "2"}});
+}
+
+TEST_CASE("store: files that the database lost are noticed when it is opened") {
+  for (const char* name : {"CURRENT", "MANIFEST"}) {
+    const Scratch scratch;
+    {
+      auto store = Store::open(scratch.path() / "db");
+      REQUIRE(store);
+      REQUIRE(write(**store, {put_shard(4, 1)}));
+    }
+    for (const auto& file : fs::directory_iterator(scratch.path() / "db")) {
+      if (file.path().filename().string().starts_with(name)) {
+        std::ofstream(file.path(), std::ios::binary | std::ios::trunc) << "nonsense";
+      }
+    }
+    const auto store = Store::open(scratch.path() / "db");
+    REQUIRE_FALSE(store);
+    CHECK(store.error().message.find("--new-identity") != std::string::npos);
   }
 }
 
@@ -218,91 +239,6 @@ TEST_CASE("store: a torn end of the log is dropped and what came before it is ke
   REQUIRE(found.result);
   CHECK(found.records.size() == 1);
   CHECK(found.records.contains({ShardId{1}, {1, 1}}));
-}
-
-TEST_CASE("store: a folder keeps its identity") {
-  const Scratch scratch;
-  NodeId first;
-  {
-    auto folder = DataFolder::open(scratch.path() / "deep" / "node");
-    REQUIRE(folder);
-    first = folder->open_store().value().id;
-    CHECK(first);
-  }
-  auto folder = DataFolder::open(scratch.path() / "deep" / "node");
-  REQUIRE(folder);
-  CHECK(folder->open_store().value().id == first);
-  // Kept in two places: the file alone may be lost.
-  fs::remove(folder->path() / "node.id");
-  CHECK(folder->open_store().value().id == first);
-  CHECK(fs::exists(folder->path() / "node.id"));
-}
-
-TEST_CASE("store: a folder in use is refused and its user is named") {
-  const Scratch scratch;
-  const auto folder = DataFolder::open(scratch.path());
-  REQUIRE(folder);
-  const auto second = DataFolder::open(scratch.path());
-  REQUIRE_FALSE(second);
-  CHECK(second.error().code == ErrorCode::refused);
-  CHECK(second.error().message.find(std::to_string(::getpid())) != std::string::npos);
-  CHECK(second.error().message.find("--data") != std::string::npos);
-}
-
-TEST_CASE("store: a folder with a database but no identity, or a broken one, is refused") {
-  const Scratch scratch;
-  const auto folder = DataFolder::open(scratch.path());
-  REQUIRE(folder);
-  {
-    auto store = Store::open(folder->database());
-    REQUIRE(store);
-    REQUIRE(write(**store, {wire::PutMeta{"cluster", "a"}}));
-  }
-  CHECK(folder->open_store().error().code == ErrorCode::refused);
-  std::ofstream(scratch.path() / "node.id") << "not an id\n";
-  CHECK(folder->open_store().error().code == ErrorCode::refused);
-}
-
-TEST_CASE("store: an identity is refused when its database is gone or another's") {
-  const Scratch scratch;
-  const auto folder = DataFolder::open(scratch.path() / "one");
-  const auto other = DataFolder::open(scratch.path() / "two");
-  REQUIRE(folder);
-  REQUIRE(other);
-  REQUIRE(folder->open_store());
-  REQUIRE(other->open_store());
-  fs::remove_all(folder->database());
-  const auto refused = folder->open_store();
-  REQUIRE_FALSE(refused);
-  CHECK(refused.error().code == ErrorCode::refused);
-  CHECK(refused.error().message.find(folder->path().string()) != std::string::npos);
-  CHECK(refused.error().message.find("new folder") != std::string::npos);
-  CHECK_FALSE(fs::exists(folder->database()));
-  fs::create_directory(folder->database());  // As an empty mount point is.
-  CHECK(folder->open_store().error().code == ErrorCode::refused);
-  fs::copy(other->database(), folder->database(), fs::copy_options::recursive);
-  CHECK(folder->open_store().error().code == ErrorCode::refused);
-}
-
-TEST_CASE("store: a first start that a crash cut short is one again") {
-  const Scratch scratch;
-  const auto folder = DataFolder::open(scratch.path());
-  REQUIRE(folder);
-  REQUIRE(Store::open(folder->database()));
-  CHECK(folder->open_store().value().id);
-}
-
-TEST_CASE("store: a path that cannot be a folder gives an error that says what to do") {
-  const Scratch scratch;
-  std::ofstream(scratch.path() / "file") << "x";
-  for (const fs::path& path : {scratch.path() / "file", fs::path("/proc/shoal")}) {
-    const auto folder = DataFolder::open(path);
-    REQUIRE_FALSE(folder);
-    CHECK(folder.error().code == ErrorCode::io);
-    CHECK(folder.error().message.find("permissions") != std::string::npos);
-  }
-  const auto store = Store::open(scratch.path() / "file");
-  CHECK_FALSE(store);
 }
 
 }  // namespace shoal::store

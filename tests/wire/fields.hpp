@@ -27,17 +27,16 @@ consteval int field_count() {
             TailReply, OwnerReply, JobEvent, GetJob, RenewedAttempt, EndAttempts, JobList,
             WatchEvent, CancelRequest, Ring, ClientRequest, NodeQuery, NodeId, ClusterId, Nonce,
             TaskId, AttemptId, Address, EnvironmentVariable, Error, RetireItem, OwnerSilentItem,
-            StoreAnswer, SameKey, LostNodes, RecoverShard, NodeCommand, NodeCommandReply,
-            CommandNode>)
+            StoreQuery, LostNodes, RecoverShard, NodeCommand, NodeCommandReply, CommandNode>)
     return 2;
   if (OneOf<T, IndirectPing, PingAck, Record, PrepareItem, DigestEntry, FetchItem, FetchedItem,
             AckException, TableEntry, TableEntries, OwnerRequest, TaskEvent, CountQueryItem,
             WatchJob, Quantiles, ClientReply, task::SpecRecord, ShardState, HeldAttempt, Renewed,
-            OwnershipItem, StoreQuery>)
+            OwnershipItem, StoreMark, StoreAnswer>)
     return 3;
   if (OneOf<T, Ping, MemberTable, ShardConfig, RefuseItem, FoundingMember, FoundingOffer,
             FoundingWord, CreateTasks, WatchShard, JobReply, TaskEvents, RingRow, NodeAnswer,
-            TasksReply>)
+            TasksReply, SameKey>)
     return 4;
   if (OneOf<T, GetTasks, GrantItem, Grant, OutcomeItem, ShowTasks, FoundingRecord, CountItem,
             ListJobs, ReadLog, MemberList, task::OutputRead, task::OutputPiece>)
