@@ -109,24 +109,17 @@ void Node::Parts::take_over_own(Now at) {
   next_table = at.steady;
 }
 
-bool Node::Parts::drain_shards(Now at) {
-  shard::Output out = shards.take_output(at.steady);
-  if (identity.refused()) return false;
-  const auto envelope = [&](NodeId to, shard::Message message) {
+// The shard protocol's messages and writes, where this node may speak (F2).
+void Node::Parts::pass_on(Now at, shard::Output& out) {
+  const auto send = [&](std::vector<Envelope>& list, NodeId to, shard::Message& message) {
+    if (!identity.may_talk(to)) return identity.on_withheld(at, to, {});
     const membership::Member* member = membership->find(to);
     const Address address = member == nullptr ? Address{} : member->info.address;
-    return std::visit(
+    list.push_back(std::visit(
         [&](auto& m) {
           return Envelope{to, address, Channel::stream, wire::Message(std::move(m))};
         },
-        message);
-  };
-  const auto send = [&](std::vector<Envelope>& list, NodeId to, shard::Message& message) {
-    if (identity.may_talk(to)) {
-      list.push_back(envelope(to, std::move(message)));
-    } else {
-      identity.on_withheld(at, to, {});
-    }
+        message));
   };
   Output& output = context.output;
   for (auto& [to, message] : out.messages) {
@@ -142,6 +135,15 @@ bool Node::Parts::drain_shards(Now at) {
   for (const shard::DetachedRead& read : out.reads) {
     output.store_reads.push_back({read.id, read.shard, read.key});
   }
+}
+
+bool Node::Parts::drain_shards(Now at) {
+  shard::Output out = shards.take_output(at.steady);
+  if (identity.refused()) return false;
+  const bool moved = !out.messages.empty() || !out.promises.empty() || !out.writes.empty() ||
+                     !out.committed.empty() || !out.owned.empty() || !out.lost.empty() ||
+                     !out.confirmed.empty() || !out.values.empty();
+  pass_on(at, out);
   for (const ShardId shard : out.lost) {
     job_owner.on_lost(shard);
     takeovers.on_lost(at, shard);
@@ -177,9 +179,7 @@ bool Node::Parts::drain_shards(Now at) {
     context.send(left.to, wire::HandOver{{left.shard}});
   }
   for (const ShardId shard : out.recovered) commands.on_recovered(at, shard);
-  return !out.messages.empty() || !out.promises.empty() || !out.writes.empty() ||
-         !out.committed.empty() || !out.owned.empty() || !out.lost.empty() ||
-         !out.confirmed.empty() || !out.values.empty();
+  return moved;
 }
 
 bool Node::Parts::drain_membership(Now at) {
@@ -356,11 +356,11 @@ void Node::Parts::on_time(Now at) {
 
 TimePoint Node::Parts::wake_at() const {
   if (identity.refused()) return kNever;
-  TimePoint at = std::min({membership->wake_at(), shards.wake_at(), founding.wake_at(),
-                           runner.wake_at(), claims.wake_at(), leases.wake_at(), relay.wake_at(),
-                           tracker.wake_at(), watches.wake_at(), gateway.wake_at(),
-                           identity.wake_at(), home_changes.wake_at(), commands.wake_at(),
-                           expiry.wake_at(), next_second});
+  TimePoint at =
+      std::min({membership->wake_at(), shards.wake_at(), founding.wake_at(), runner.wake_at(),
+                claims.wake_at(), leases.wake_at(), relay.wake_at(), tracker.wake_at(),
+                watches.wake_at(), gateway.wake_at(), identity.wake_at(), home_changes.wake_at(),
+                commands.wake_at(), expiry.wake_at(), next_second});
   if (identity.may_vote()) at = std::min(at, takeovers.wake_at());
   if (founding.serving()) at = std::min(at, next_table);
   if (memory_dirty) at = std::min(at, next_memory);

@@ -44,6 +44,7 @@ struct Node::Parts {
   TimePoint wake_at() const;
 
   bool accepts(const Source& source, const wire::Message& message);
+  void pass_on(Now now, shard::Output& out);
   bool drain_shards(Now now);
   bool drain_membership(Now now);
   void take_over_own(Now now);

@@ -322,17 +322,21 @@ TEST_CASE("claims: an outcome of an unknown task is not acknowledged away") {
 
 TEST_CASE("claims: a node with little disk or being drained grants to others, not to itself") {
   OwnerWorld world(4000);
-  world.node->on_disk_low(world.now, true);
-  world.submit();
+  const TaskSpec whole{.argv = {"work"}, .cpu_millis = 4000};
+  for (int i = 0; i < 3; ++i) world.submit(whole);
   world.pass(500ms);
-  CHECK(world.launched.empty());
+  REQUIRE(world.launched.size() == 1);
+  world.node->on_disk_low(world.now, true);
+  world.node->on_process_ended(world.now, {.attempt = world.launched[0].attempt});
+  world.settle();
+  world.pass(500ms);
+  CHECK(world.launched.size() == 1);
   const auto grant = world.pull(2, transfer(1));
   REQUIRE(grant);
   CHECK(grant->items.size() == 1);
-  world.submit();
   world.node->on_disk_low(world.now, false);
   world.pass(500ms);
-  CHECK(world.launched.size() == 1);
+  CHECK(world.launched.size() == 2);
 }
 
 }  // namespace shoal::node

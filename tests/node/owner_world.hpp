@@ -170,7 +170,7 @@ struct OwnerWorld {
     std::ranges::move(deferred->launches, std::back_inserter(launched));
     for (ClientAnswer& answer : deferred->replies) heard.push_back(std::move(answer.reply));
   }
-  // The other nodes are alive: they answer probes.
+  // The other nodes are alive: they answer probes, and remember nothing against this one.
   void route(Envelope envelope) {
     if (envelope.to == id(1)) {
       node->on_message(now, source(1), std::move(envelope.message));
@@ -179,6 +179,12 @@ struct OwnerWorld {
     if (const auto* ping = std::get_if<wire::Ping>(&envelope.message)) {
       const std::uint64_t number = ping->target.low;
       node->on_message(now, source(number), wire::PingAck{.sequence = ping->sequence});
+      return;
+    }
+    if (const auto* query = std::get_if<wire::StoreQuery>(&envelope.message)) {
+      node->on_message(
+          now, source(envelope.to.low),
+          wire::StoreAnswer{query->mark, query->settled ? query->mark : wire::StoreMark{}, 0});
       return;
     }
     sent.emplace_back(envelope.to, std::move(envelope.message));

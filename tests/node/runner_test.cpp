@@ -502,7 +502,7 @@ TEST_CASE("runner: after a pull that nobody waits for any more its victim is tol
   CHECK(renewals[0].second.complete);
 }
 
-TEST_CASE("outcome relay: passes on until it is acknowledged, then back; complains meanwhile") {
+TEST_CASE("outcome relay: passes on until it is acknowledged, then back, and complains meanwhile") {
   RunnerWorld world;
   OutcomeRelay relay(world.context);
   const wire::OutcomeItem item{kFirst, RunnerWorld::shard(kFirst), kOther, {}, {}};

@@ -33,13 +33,14 @@ struct Leases {
   AttemptChecker attempts{violations};
   std::map<std::pair<NodeId, AttemptId>, TimePoint> held;
   std::set<std::uint64_t> closed;
-  LeaseChecker leases{violations, attempts,
-                      [this](NodeId node, const AttemptId& attempt) -> std::optional<TimePoint> {
-                        const auto found = held.find({node, attempt});
-                        if (found == held.end()) return std::nullopt;
-                        return found->second;
-                      },
-                      [this](NodeId, std::uint64_t transfer) { return !closed.contains(transfer); }};
+  LeaseChecker leases{
+      violations, attempts,
+      [this](NodeId node, const AttemptId& attempt) -> std::optional<TimePoint> {
+        const auto found = held.find({node, attempt});
+        if (found == held.end()) return std::nullopt;
+        return found->second;
+      },
+      [this](NodeId, std::uint64_t transfer) { return !closed.contains(transfer); }};
 };
 
 wire::Grant grant_of(std::uint32_t attempt, std::uint64_t transfer) {

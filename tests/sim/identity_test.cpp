@@ -121,12 +121,11 @@ TEST_CASE("identity: quick restarts, late datagrams and moves raise no alarm") {
   Scenario three({.nodes = 3});
   REQUIRE(three.found());
   write_on(three, 1s);
-  NetworkOptions rough;
-  rough.duplicate_permille = 200;
-  rough.reorder_permille = 300;
-  rough.late_per_million = 20'000;
-  rough.late_delay = 5s;
-  three.world().network().set_options(rough);
+  NetworkOptions slow;
+  slow.late_delay = 5s;
+  three.world().network().set_options(slow);
+  three.world().network().links().begin(
+      {}, {.duplicate_permille = 200, .reorder_permille = 300, .late_per_million = 20'000});
   three.monitor().set_faults(true);
   Random& random = three.world().random();
   for (std::uint8_t round = 0; round < 40; ++round) {
