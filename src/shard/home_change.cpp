@@ -22,6 +22,9 @@ bool Owner::acknowledged(NodeId node) const {
   return known != nullptr && known->config_acked == config_.id;
 }
 
+// Of the target of a change that is not joint yet: whether it still answers is to be known.
+bool Owner::learns(NodeId node) const { return config_.next.empty() && among(target_, node); }
+
 bool Owner::config_held() const {
   return quorum(settings_.mutations, config_, [this](NodeId node) { return acknowledged(node); });
 }
@@ -169,9 +172,11 @@ void Owner::announce(TimePoint now, const Replica& replica, Effects& effects) {
 
 void Owner::advance_change(TimePoint now, Replica& replica, Effects& effects) {
   if (!target_.empty() && config_.next.empty()) {
+    // One that has fallen silent since counts no more: there is no way back out of joint (hole 7).
     const auto ready = [&](NodeId node) {
       Peer* known = peer(node);
-      return known != nullptr && acknowledged(node) && caught_up(*known);
+      if (known == nullptr || !acknowledged(node) || !caught_up(*known)) return false;
+      return node == self_ || now <= known->heard + 2 * settings_.retransmit_after;
     };
     const bool enough = std::ranges::all_of(target_, ready) ||
                         (now >= learning_since_ + settings_.learn_max && majority(target_, ready));
