@@ -5,6 +5,7 @@
 
 #include "base/assert.hpp"
 #include "base/log.hpp"
+#include "base/probes.hpp"
 #include "shard/owner.hpp"
 #include "shard/quorum.hpp"
 
@@ -74,6 +75,7 @@ bool Owner::change_home(TimePoint now, std::vector<NodeId> target, Replica& repl
   for (const NodeId node : target) {
     if (!among(config_.home, node)) config.learners.push_back(node);
   }
+  probes::mark(probes::Mark::home_change_began);
   target_ = std::move(target);
   learning_since_ = now;
   if (config.learners != config_.learners) set_config(now, std::move(config), replica, effects);
@@ -181,6 +183,7 @@ void Owner::advance_change(TimePoint now, Replica& replica, Effects& effects) {
     const bool enough = std::ranges::all_of(target_, ready) ||
                         (now >= learning_since_ + settings_.learn_max && majority(target_, ready));
     if (!(enough && config_held()) && !settings_.mutations.no_learners) return;
+    probes::mark(probes::Mark::home_change_joint);
     wire::ShardConfig config = config_;  // G2.
     ++config.id.seq;
     config.learners.clear();
@@ -219,6 +222,7 @@ void Owner::go_final(TimePoint now, Replica& replica, Effects& effects) {
   wire::ShardConfig config = config_;
   ++config.id.seq;
   config.home = std::exchange(config.next, {});
+  probes::mark(probes::Mark::home_change_final);
   pause_until_ = {};
   set_config(now, std::move(config), replica, effects);
 }
@@ -264,6 +268,7 @@ void Owner::retire(TimePoint now, NodeId node) {
 void Owner::raise_floor(TimePoint now, std::uint64_t floor, std::uint64_t wall, Replica& replica,
                         Effects& effects) {
   if (floor <= floor_) return;
+  probes::mark(probes::Mark::floor_raised);
   SHOAL_ASSERT(dirty_.empty());
   floor_ = floor;
   floor_refused_ = !replica.adopt_floor(floor, wall, settings_.mutations, effects.output.writes);
