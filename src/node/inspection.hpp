@@ -42,10 +42,13 @@ struct Node::Inspection {
   std::uint64_t memory_bytes_unstarted = 0;
   std::vector<AttemptId> running;  // Started here, not ended. Sorted.
   bool votes = false;              // F2: it takes part in the shard protocol.
+  bool draining = false;           // It starts nothing new.
   std::vector<Bound> bounds;
   const Node* node = nullptr;
 
   std::vector<HeldTask> tasks() const;  // Costly: decodes every task record of the owned shards.
+  // Those that are there and may not be shown yet (O3); the first of every array whose job is such.
+  std::vector<TaskId> unsettled_tasks() const;
   // These need `node` alone. By the node's own clock; absent when it does not hold the attempt.
   std::optional<TimePoint> lease_end(const AttemptId& attempt) const;
   // Pulls that may still bring it attempts. Needs `node` alone.

@@ -209,6 +209,7 @@ Node::Inspection Node::inspect() const {
   seen.running = parts.runner.running();
   seen.bounds = bounds_of(parts);
   seen.votes = parts.identity.may_vote();
+  seen.draining = parts.context.draining;
   seen.node = this;
   return seen;
 }
@@ -248,6 +249,21 @@ std::vector<HeldTask> Node::Inspection::tasks() const {
     });
   }
   return held;
+}
+
+std::vector<TaskId> Node::Inspection::unsettled_tasks() const {
+  std::vector<TaskId> tasks;
+  const Parts& parts = *node->parts_;
+  for (const ShardId shard : owned) {
+    parts.shards.for_each_record(shard, [&](const wire::RecordKey& key, const std::string&, bool) {
+      const task::RecordName name = record_name(key);
+      if (name.kind != task::RecordKind::element && name.kind != task::RecordKind::job) return;
+      if (parts.shards.committed(shard, key).state == shard::Committed::unsettled) {
+        tasks.push_back({name.job, name.index});
+      }
+    });
+  }
+  return tasks;
 }
 
 }  // namespace shoal::node

@@ -180,8 +180,10 @@ void Owner::advance_change(TimePoint now, Replica& replica, Effects& effects) {
       if (known == nullptr || !acknowledged(node) || !caught_up(*known)) return false;
       return node == self_ || now <= known->heard + 2 * settings_.retransmit_after;
     };
-    const bool enough = std::ranges::all_of(target_, ready) ||
-                        (now >= learning_since_ + settings_.learn_max && majority(target_, ready));
+    // Members that stay are not waited for: the old home survives no more without them.
+    const bool learnt = std::ranges::all_of(config_.learners, ready);
+    const bool enough =
+        (learnt || now >= learning_since_ + settings_.learn_max) && majority(target_, ready);
     if (!(enough && config_held()) && !settings_.mutations.no_learners) return;
     probes::mark(probes::Mark::home_change_joint);
     wire::ShardConfig config = config_;  // G2.

@@ -64,7 +64,7 @@ struct ShardsConfig {
   Duration back_off_max = std::chrono::seconds(2);
   Duration confirm_again = std::chrono::milliseconds(300);
   Duration confirm_timeout = std::chrono::seconds(1);
-  // G2 asks for a majority of the target; the others are waited for so long, since a home with
+  // G2 asks for a majority of the target; other learners are waited for so long, since a home with
   // blank members survives less than its number says.
   Duration learn_max = std::chrono::seconds(60);
   // Catch-up of a home that was away: items of at most kCatchUpBytes under way to one node, over

@@ -12,12 +12,12 @@
 //   2. A (ballot, version) is used for one value: a version is fixed when it is flushed.
 //   3. Nothing is shown that a quorum of the present config does not hold.
 //   4. While a config is joint nothing is committed that both homes' majorities do not hold.
-// Departures: a change waits some time for all of its target, not only for a majority of it
-// (ShardsConfig::learn_max). A learner "holds every record" (G2) when it has acknowledged, once,
-// all there was at one moment since it entered; what came later is on its way. That stage only
-// shortens the joint one, where the rule is kept to the letter (G3): the owner pauses its flushes
-// for a round trip. Limits: kOutstandingMax unanswered writes for each home, then only ids are
-// kept; a silent home gets one write without records a second; kMembersMax members at once.
+// Departures: a change waits some time for all of its learners, not only for a majority of its
+// target (ShardsConfig::learn_max). A learner "holds every record" (G2) when it has acknowledged,
+// once, all there was at one moment since it entered; what came later is on its way. That stage
+// only shortens the joint one, where the rule is kept to the letter (G3): the owner pauses its
+// flushes for a round trip. Limits: kOutstandingMax unanswered writes for each home, then only ids
+// are kept; a silent home gets one write without records a second; kMembersMax members at once.
 #pragma once
 
 #include <cstdint>

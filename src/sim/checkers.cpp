@@ -67,7 +67,7 @@ void OutcomeChecker::held(TimePoint now, const node::HeldTask& task) {
 }
 
 void OutcomeChecker::begin_round() {
-  for (auto& [task, fate] : tasks_) fate.held_now = fate.ended_now = false;
+  for (auto& [task, fate] : tasks_) fate.held_now = fate.ended_now = fate.unsettled_now = false;
 }
 
 bool OutcomeChecker::round_complete() const {
@@ -79,12 +79,12 @@ bool OutcomeChecker::round_complete() const {
 
 void OutcomeChecker::end_round(TimePoint now, bool all_ended) {
   for (const auto& [task, fate] : tasks_) {
-    if (!fate.held_now) {
+    if (!fate.held_now && !fate.unsettled_now) {
       if (fate.acknowledged || terminal(fate.outcome)) {
         violations_.add(now, format("{} was {} and no owner holds it", to_string(task),
                                     fate.acknowledged ? "acknowledged" : "shown ended"));
       }
-    } else if (terminal(fate.outcome) && !fate.ended_now) {
+    } else if (terminal(fate.outcome) && !fate.ended_now && !fate.unsettled_now) {
       violations_.add(now, format("{} was shown as {} and is held without an outcome",
                                   to_string(task), to_string(fate.outcome)));
     } else if (all_ended && fate.acknowledged && !fate.ended_now) {
@@ -220,7 +220,8 @@ void IdleChecker::observe(TimePoint now, std::span<const Observation> nodes) {
     }
     const Observation* holder = nullptr;
     for (const Observation& other : nodes) {
-      if (!idle.serving || !other.serving || other.inspection.ready_needs.empty()) continue;
+      if (!idle.serving || idle.inspection.draining) continue;
+      if (!other.serving || other.inspection.ready_needs.empty()) continue;
       const bool connected =
           idle.index == other.index || (sees_alive(idle, other.id) && sees_alive(other, idle.id));
       const bool takes = std::ranges::any_of(other.inspection.ready_needs, [&](const auto& need) {

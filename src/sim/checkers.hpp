@@ -68,6 +68,8 @@ class OutcomeChecker {
   void shown(TimePoint now, JobId job, const TaskStatus& status);
   // An owner holds this, committed.
   void held(TimePoint now, const node::HeldTask& task);
+  // An owner has it and does not know yet what of it may be shown (O3).
+  void unsettled(const TaskId& task) { tasks_[task].unsettled_now = true; }
   // REQUIRES: held() was called for all that any node holds, since the last begin_round().
   // `all_ended`: what was acknowledged must have its outcome.
   void begin_round();
@@ -84,6 +86,7 @@ class OutcomeChecker {
     bool acknowledged = false;
     bool held_now = false;                 // In this round.
     bool ended_now = false;                // In this round, and it has its outcome.
+    bool unsettled_now = false;            // In this round.
     TaskState outcome = TaskState::ready;  // Terminal once an outcome was seen; then fixed.
     std::uint32_t attempt = 0;
     std::optional<AttemptResult> result;  // As shown first.

@@ -8,9 +8,12 @@
 namespace shoal::sim {
 namespace {
 
-wire::Ballot highest_promise(const std::vector<ShardBook::Home>& homes) {
+// A node that does not count may have promised itself more before it was lost.
+wire::Ballot highest_promise(const std::vector<ShardBook::Home>& homes, const Counts& counts) {
   wire::Ballot highest;
-  for (const ShardBook::Home& home : homes) highest = std::max(highest, home.state.promised);
+  for (const ShardBook::Home& home : homes) {
+    if (!counts || counts(home.disk)) highest = std::max(highest, home.state.promised);
+  }
   return highest;
 }
 
@@ -79,7 +82,7 @@ std::optional<std::string> missing_copy(const RecordBook& records, const ShardBo
     const ShardId shard{number};
     const wire::ShardConfig* config = shards.newest(shard, counts);
     if (config == nullptr) continue;
-    const NodeId owner = highest_promise(shards.homes(shard)).node;
+    const NodeId owner = highest_promise(shards.homes(shard), counts).node;
     std::optional<std::string> missing;
     records.for_each(shard, [&](const wire::RecordKey& key, const RecordBook::Entry& entry) {
       const RecordBook::Copy* owned = entry.copy(owner);

@@ -202,8 +202,21 @@ void Faults::expect_leave(NodeIndex index) {
   world_.after(100ms, [this, index] {
     if (world_.abandoned(index)) return;
     if (world_.up(index)) return expect_leave(index);
-    world_.abandon(index);
+    if (has_left(index) || FaultAtlas(world_).may_lose(index)) return world_.abandon(index);
+    leaving_.erase(index);  // It died on its way out, and is still needed.
+    restart(index);
   });
+}
+
+// As somebody knows by now.
+bool Faults::has_left(NodeIndex index) {
+  for (NodeIndex teller = 0; teller < world_.node_count(); ++teller) {
+    if (!world_.up(teller) || world_.abandoned(teller)) continue;
+    for (const auto& [id, state] : world_.node(teller).inspect().members) {
+      if (id == world_.id(index) && state == wire::MemberState::left) return true;
+    }
+  }
+  return false;
 }
 
 std::size_t Faults::staying_count() const {

@@ -78,6 +78,7 @@ class Faults {
   void begin_one();
   void heal_node(NodeIndex index);
   void stop_all();
+  bool has_left(NodeIndex index);
   void break_for_good(NodeIndex index);
   void restart(NodeIndex index);
 

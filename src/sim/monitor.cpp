@@ -211,6 +211,7 @@ void Monitor::gather_held() {
   outcomes_.begin_round();
   for (const Observation& node : observe()) {
     for (const node::HeldTask& task : node.inspection.tasks()) outcomes_.held(world_.now(), task);
+    for (const TaskId& task : node.inspection.unsettled_tasks()) outcomes_.unsettled(task);
   }
 }
 

@@ -66,12 +66,12 @@ void Monitor::sent_by_shards(NodeId from, NodeId to, const wire::Message& messag
   } else if (const auto* prepare = std::get_if<wire::Prepare>(&message)) {
     for (const wire::PrepareItem& item : prepare->items) {
       config(item.shard, item.config);
-      duels_.prepared(now, item.shard, item.ballot);
+      if (counts(from)) duels_.prepared(now, item.shard, item.ballot);
     }
   } else if (const auto* promise = std::get_if<wire::Promise>(&message)) {
     for (const wire::PromiseItem& item : promise->items) config(item.shard, item.config);
-    // A candidate's first question goes to its own disk.
-    if (from != to) return;
+    // A candidate's first question goes to its own disk. Who is cut off for good may ask for ever.
+    if (from != to || !counts(from)) return;
     for (const wire::PromiseItem& item : promise->items) {
       duels_.prepared(now, item.shard, item.ballot);
     }

@@ -237,6 +237,29 @@ TEST_CASE("home change: a learner that never comes is given up for another one (
   CHECK(records_of(world, 2) == 0);
 }
 
+TEST_CASE("home change: a learner that has fallen silent makes no majority of the new home (G2)") {
+  World world = owned();
+  REQUIRE(world.change_home(0, {0, 3, 4}));
+  pass(world, seconds(2), {0, 1, 2, 3});  // Node 3 learns all there is, node 4 hears nothing.
+  CHECK(records_of(world, 3) == kKeys);
+  pass(world, seconds(70), {0, 1, 2});
+  CHECK(world.at(0).config(kShard)->next.empty());  // No way back would lead out of it (G5).
+  REQUIRE(world.change(0, 0));
+  pass(world, seconds(1), {0, 1, 2});
+  CHECK(world.committed(0, 0) == 2);
+  pass(world, seconds(5), {0, 1, 2, 3});  // It is back, and two of three are enough by now.
+  CHECK(!world.at(0).changing_home(kShard));
+  CHECK(at_home(world, 3));
+}
+
+TEST_CASE("home change: a member that stays and is dead does not hold the change up (G2)") {
+  World world = owned();
+  REQUIRE(world.change_home(0, {0, 2, 3}));
+  pass(world, seconds(5), {0, 1, 3});
+  CHECK(!world.at(0).changing_home(kShard));
+  CHECK(records_of(world, 3) == kKeys);
+}
+
 TEST_CASE("home change: a node that left and came back counts for nothing of before (hole 6)") {
   const auto run = [](const Mutations& mutations) {
     World world = owned(3, mutations);

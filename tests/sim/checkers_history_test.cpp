@@ -340,6 +340,11 @@ TEST_CASE(
     entry.copies.pop_back();
     CHECK(missing_copy(records, shards));
   }
+  SUBCASE("an owner that is lost had promised itself more") {
+    shards.put({}, kB, {{1, kB}, config, 0});  // Owns it now, and kA has gone for good.
+    entry.copies[1].version.version = 4;
+    CHECK_FALSE(missing_copy(records, shards, [](NodeId node) { return node != kA; }));
+  }
   SUBCASE("what the owner does not have is a leftover") {
     entry.copies.erase(entry.copies.begin());
     CHECK_FALSE(missing_copy(records, shards));

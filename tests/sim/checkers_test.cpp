@@ -88,6 +88,26 @@ TEST_CASE("checkers: a shown outcome that changes is a violation, shown again it
   }
 }
 
+TEST_CASE("checkers: what a new owner may not show yet is not lost, and must come to an end (O3)") {
+  Violations violations;
+  OutcomeChecker checker(violations);
+  checker.acknowledged(kTask);
+  checker.begin_round();
+  checker.unsettled(kTask);
+  CHECK_FALSE(checker.round_complete());
+  checker.end_round(kStart, false);
+  CHECK(violations.empty());
+  SUBCASE("in this round only") {
+    checker.begin_round();
+    checker.end_round(kStart, false);
+    CHECK(violations.count() == 1);
+  }
+  SUBCASE("at the end") {
+    checker.end_round(kStart, true);
+    CHECK(violations.count() == 1);
+  }
+}
+
 TEST_CASE("checkers: overlapping attempts of one task are a violation") {
   Violations violations;
   AttemptChecker checker(violations);
@@ -175,6 +195,11 @@ TEST_CASE("checkers: an idle node beside work that fits it for more than 2 s is 
   }
   SUBCASE("busy with grants") {
     nodes[1].inspection.cpu_millis_unstarted = 600;
+    watch(10s);
+    CHECK(violations.empty());
+  }
+  SUBCASE("draining") {
+    nodes[1].inspection.draining = true;
     watch(10s);
     CHECK(violations.empty());
   }
