@@ -304,7 +304,9 @@ void Leases::lapse(Now now) {
       continue;
     }
     const membership::Member* member = context_.membership->find(claim.node);
-    const bool death = claim.heard || member == nullptr || member->gone();
+    // Who died while owners changed was not heard by this one: its silence as a member tells.
+    const bool silent = member == nullptr || member->state != wire::MemberState::alive;
+    const bool death = claim.heard || silent;
     auto held = store_.proposed(claim.shard, id);
     if (!release(now, claim.shard, id, std::move(*held), death ? End::died : End::lapsed)) continue;
     probes::mark(probes::Mark::lease_lapsed);
