@@ -207,7 +207,7 @@ class Recovering(Operated):
         eventually(lambda: self.member("n2")["state"] == "alive", "it is a member")
         self.assertEqual(self.cluster.good("run", "--", "echo", "on", at=1), "on\n")
         self.cluster.good("drain", "n2", at=0)  # Not the lost one of that name.
-        self.assertTrue(self.member("n2")["draining"])
+        eventually(lambda: self.member("n2")["draining"], "it drains")
 
 
 if __name__ == "__main__":
