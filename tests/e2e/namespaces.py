@@ -17,6 +17,22 @@ def ip(*words):
     subprocess.run(["ip", *map(str, words)], check=True, capture_output=True)
 
 
+def why_not():
+    """Why no namespaces can be made here; empty when they can."""
+    name = f"shoal{os.getpid()}try"
+    try:
+        ip("netns", "add", name)
+        ip("-n", name, "link", "add", "bridge0", "type", "bridge")
+    except FileNotFoundError:
+        return "iproute2 is not installed"
+    except subprocess.CalledProcessError as error:
+        return f"{' '.join(error.cmd)}: {error.stderr.decode(errors='replace').strip()}"
+    finally:
+        if shutil.which("ip"):
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+    return ""
+
+
 class NamespaceCluster:
     """`nodes` of them, founded together; the client speaks from the bridge's namespace."""
 
