@@ -13,7 +13,7 @@ from marks import MarkedWork
 
 class Survival(MarkedWork):
     def test_nodes_killed_in_turn_lose_nothing(self):
-        job, marks = self.array("turn", 2500, 0.02)
+        job, marks = self.array("turn", 2500, 0.02, "--cpus", "0.5")
         once, once_marks = self.array("once", 500, 0.02, "--at-most-once", "--cpus", "0.5")
         for index in range(self.nodes):
             self.progress(job, 150)
@@ -35,7 +35,7 @@ class Survival(MarkedWork):
         self.assertEqual(repeated, 0, "no attempt was repeated")
 
     def test_a_frozen_node_overlaps_with_nobody(self):
-        job, marks = self.array("frozen", 1200, 0.1)
+        job, marks = self.array("frozen", 1200, 0.1, "--cpus", "0.25")
         self.progress(job, 50)
         pid = self.cluster.pid(1)
         os.kill(pid, signal.SIGSTOP)
@@ -45,7 +45,7 @@ class Survival(MarkedWork):
         self.cluster.wait_whole()
 
     def test_all_killed_at_once_come_back_with_everything(self):
-        job, marks = self.array("all", 2000, 0.02)
+        job, marks = self.array("all", 2000, 0.02, "--cpus", "0.5")
         once, once_marks = self.array("once", 300, 0.02, "--at-most-once", "--cpus", "0.5")
         self.progress(job, 200)
         self.cluster.kill_all()
@@ -89,7 +89,7 @@ class Coming(MarkedWork):
         return [len(row["home"]) for row in self.cluster.json("ring")["shards"]]
 
     def test_members_join_and_leave_under_load(self):
-        job, marks = self.array("moves", 2500, 0.02)
+        job, marks = self.array("moves", 2500, 0.02, "--cpus", "0.5")
         process, address = self.node("late")
         eventually(lambda: (self.figures_of("late") or {}).get("shards_home"),
                    "the newcomer is a home of shards", 2 * PATIENCE)
