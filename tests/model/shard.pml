@@ -32,9 +32,8 @@
      an heir drops at once (G5) has no id of its own.
    - Not modelled: the floor and expiry, bad copies, detached values, recovery, windows and batches,
      pauses, back-off, leases. The simulator's checkers look at those.
-   What the own node of a ballot that is over was, and what else nobody can ask for any more, is set
-   to 0, so that such states are one. Nodes that are alike may be told apart only from the second
-   candidate on: FIRST names who may be the first.
+   What nobody asks for again is set to 0, so that states that differ in nothing else are one. Nodes
+   that are alike need not all be tried as the first candidate: FIRST names those that are.
 
    Searched to the end without an error (homes as masks of nodes, lowest bit node 0):
      takeover_crashes       one home of 3, 3 ballots, crashes     11,202,469 states  1,372 MB
