@@ -4,11 +4,32 @@ import os
 import pathlib
 import signal
 import subprocess
+import tempfile
 import time
 import unittest
 
 from cluster import PATIENCE, SHOAL, eventually, free_port, main, supervisors_of
-from marks import MarkedWork
+from marks import MarkedWork, Marks
+
+
+class Folder:
+    """A folder, where a cluster would be."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+
+class TheMarks(unittest.TestCase):
+    def test_overlaps_are_seen(self):
+        with tempfile.TemporaryDirectory() as folder:
+            marks = Marks(Folder(folder), "marks")
+            for text, bad in (("S 3 1\nE 3 1\nS 3 2\nE 3 2\n", []),
+                              ("S 3 1\nS 3 2\nE 3 2\n", []),  # The first was killed.
+                              ("S 3 1\nS 3 2\nE 3 1\n", [(3, 1)]),
+                              ("S 3 2\nS 3 1\n", [(3, 1)]),
+                              ("S 3 1\nS 3 1\n", [(3, 1)])):
+                marks.path.write_text(text)
+                self.assertEqual(marks.overlaps(), bad, text)
 
 
 class Survival(MarkedWork):
