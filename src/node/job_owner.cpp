@@ -462,6 +462,7 @@ void JobOwner::handle(Now, const Request& request, const wire::GetTail& get) {
 void JobOwner::on_committed(Now now, ShardId shard, const wire::RecordKey& key,
                             const Token& token) {
   ++context_.counters.commits;
+  claims_.on_commit(shard);
   const task::RecordName name = record_name(key);
   if (name.kind == task::RecordKind::job) store_.index_job(shard, name.job);
   if (token.change == Change::job) {

@@ -41,8 +41,9 @@ class DuelChecker {
 
 class ClaimChecker {
  public:
-  // The longest lease, the owner's margin, a takeover, and a look that came just before.
-  static constexpr Duration kUnheldMax = std::chrono::seconds(45);
+  // The longest lease with the owner's margin, which begins anew when rank 0 takes the shard back
+  // after its 30 s; two takeovers, and a look that came just before.
+  static constexpr Duration kUnheldMax = std::chrono::seconds(75);
   // Whether that node holds the attempt, running or waiting or ended without an answer.
   using Holds = std::function<bool(NodeId, const AttemptId&)>;
 

@@ -282,15 +282,15 @@ TEST_CASE("checkers: a claim that its node does not hold for long is a violation
     }
   };
   SUBCASE("long") {
-    watch(0s, 50s);
+    watch(0s, 80s);
     CHECK(names(violations, "(live 1)"));
   }
   SUBCASE("not so long") {
-    watch(0s, 40s);
+    watch(0s, 70s);
     held = true;
-    watch(45s, 50s);
+    watch(75s, 80s);
     held = false;
-    watch(55s, 90s);
+    watch(85s, 150s);
     CHECK(violations.empty());
   }
 }

@@ -198,8 +198,8 @@ TEST_CASE("checkers: an idle node beside work that fits it for more than 2 s is 
     watch(10s);
     CHECK(violations.empty());
   }
-  SUBCASE("draining") {
-    nodes[1].inspection.draining = true;
+  SUBCASE("on its way out") {
+    nodes[1].inspection.takes_work = false;
     watch(10s);
     CHECK(violations.empty());
   }
