@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/format.hpp"
+#include "membership/config.hpp"
 
 namespace shoal::sim {
 namespace {
@@ -201,8 +202,16 @@ std::optional<std::string> ViewChecker::disagreement(std::span<const Observation
         return format("{} does not see {} alive", viewer.name, other.name);
       }
     }
+    // Fewer than it takes to call somebody dead suspect him for ever.
+    const auto present = static_cast<std::size_t>(
+        std::ranges::count_if(viewer.inspection.members, [](const auto& member) {
+          return member.second == wire::MemberState::alive ||
+                 member.second == wire::MemberState::suspect;
+        }));
+    const bool too_few = nodes.size() < membership::accusers_required(present);
     for (const auto& [id, state] : viewer.inspection.members) {
-      const bool alive = state == wire::MemberState::alive || state == wire::MemberState::suspect;
+      const bool alive =
+          state == wire::MemberState::alive || (state == wire::MemberState::suspect && !too_few);
       if (alive && !std::ranges::binary_search(there, id)) {
         return format("{} takes {} for alive, which does not run", viewer.name, short_text(id));
       }

@@ -173,6 +173,18 @@ TEST_CASE("checkers: views disagree when one misses a live node or keeps a dead 
   CHECK(ViewChecker::disagreement(nodes));
 }
 
+TEST_CASE("checkers: a lone node suspects the others for ever, two must call a third one dead") {
+  const NodeId first{0, 1};
+  const NodeId second{0, 2};
+  const std::vector<std::pair<NodeId, wire::MemberState>> members{
+      {first, alive}, {second, suspect}, {{0, 3}, suspect}, {{0, 4}, suspect}};
+  CHECK_FALSE(ViewChecker::disagreement(std::vector{seen(0, members)}));
+  CHECK(ViewChecker::disagreement(std::vector{seen(0, {members[0], members[1]})}));
+  std::vector<Observation> two{seen(0, members), seen(1, members)};
+  for (Observation& node : two) node.inspection.members[1].second = alive;
+  CHECK(ViewChecker::disagreement(two));
+}
+
 TEST_CASE("checkers: an idle node beside work that fits it for more than 2 s is a violation") {
   Violations violations;
   IdleChecker checker(violations);
