@@ -82,7 +82,8 @@ class StallChecker {
 // Both look only at disks, and homes, that count.
 using Counts = ShardBook::Counts;
 
-// The first shard whose newest config is not a finished one; absent when there is none.
+// The first shard whose newest config is not a finished one; absent when there is none. A learner
+// that does not count may be waited for: the old home is in force and whole.
 std::optional<std::string> unfinished_change(const ShardBook& shards, const Counts& counts = {});
 
 // The first record that some disk of its shard's home lacks, or holds in another version than its

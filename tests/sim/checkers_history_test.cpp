@@ -330,6 +330,13 @@ TEST_CASE(
     shards.put({}, kB, {{1, kA}, config, 0});
     CHECK(unfinished_change(shards));
   }
+  SUBCASE("with a learner, unless it is gone") {
+    config.id.seq = 1;
+    config.learners = {kC};
+    shards.put({}, kB, {{1, kA}, config, 0});
+    CHECK(unfinished_change(shards));
+    CHECK_FALSE(unfinished_change(shards, [](NodeId node) { return node != kC; }));
+  }
   SUBCASE("an older copy") {
     entry.copies[1].version.version = 2;
     CHECK(missing_copy(records, shards));

@@ -243,6 +243,7 @@ TEST_CASE("recover: two of three homes are lost for good, the last copy is adopt
            three.state_seen_by(0, 2) == wire::MemberState::dead;
   };
   REQUIRE(three.world().run_until(dead, 120s));
+  three.monitor().shards().lost(lost);
   for (std::uint32_t shard = 0; shard < kShards; ++shard) {
     CHECK(done(command(three, 0, {{}, wire::RecoverShard{ShardId{shard}, lost}})));
   }
