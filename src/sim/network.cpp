@@ -139,8 +139,10 @@ Network::Sent Network::send(TimePoint now, NodeIndex from, NodeIndex to, bool bu
     loss = std::max(loss, links_.at(from, to).loss_permille);
     if (capped(from, to)) leaves = queued(now, from, to, bytes);
   }
-  TimePoint at = std::max(leaves + latency(from, to), direction.last_at + 1ns);
+  // What follows a lost piece waits for it, and is sent again beside it, not after it.
+  TimePoint at = leaves + latency(from, to);
   if (loss > 0 && random_.chance(loss, 1000)) at += options_.retransmission;
+  at = std::max(at, direction.last_at + 1ns);
   direction.last_at = at;
   direction.flights.push_back(std::move(flight));
   return {{number, connection.generation, forward}, at};

@@ -79,6 +79,11 @@ TEST_CASE("checkers: a lease that is over, closed or given up is none (I6)") {
     world.closed = {10};
     world.leases.granted(kNow + 1s, kB, {kTask, 2}, 11, kNow + 9s);
   }
+  SUBCASE("its transfer is closed, and the old grant comes again") {
+    world.closed.insert(10);
+    world.leases.granted(kNow + 1s, kB, {kTask, 2}, 11, kNow + 9s);
+    world.leases.granted(kNow + 2s, kA, {kTask, 1}, 10, kNow + 5s);
+  }
   SUBCASE("its node does not hold it any more") {
     world.leases.delivered(kA, grant_of(1, 10));
     world.leases.granted(kNow + 1s, kB, {kTask, 2}, 11, kNow + 9s);
