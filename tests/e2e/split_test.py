@@ -20,6 +20,11 @@ class Split(MarkedWork):
     def make_cluster(self):
         return NamespaceCluster(self.nodes)
 
+    def submitted_there(self):
+        """A job's id, when it was drawn in a shard that has its majority there."""
+        done = self.cluster.run("--timeout", "2s", "submit", "-q", "--", "true", at=[2, 3, 4])
+        return done.stdout.decode().strip() if done.returncode == 0 else None
+
     def test_both_sides_of_a_split_go_on_and_agree_when_it_heals(self):
         job, marks = self.array("split", 1500, 0.05, "--cpus", "0.5")
         once, once_marks = self.array("once", 300, 0.05, "--at-most-once", "--cpus", "0.5")
@@ -27,7 +32,7 @@ class Split(MarkedWork):
         self.cluster.split([0, 1])
         time.sleep(4)
         # The side of three holds the majority of some shards' homes, and the client is there.
-        during = self.cluster.submit("--", "true", at=[2, 3, 4])
+        during = eventually(self.submitted_there, "a job is accepted there")
         self.cluster.good("wait", during, at=[2, 3, 4])
         time.sleep(8)
         self.cluster.heal([0, 1])
