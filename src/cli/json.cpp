@@ -83,17 +83,12 @@ std::string_view retention_text(Retention retention) {
 Json json_of(const TaskSpec& spec) {
   Json environment = Json::object();
   for (const EnvironmentVariable& one : spec.environment) environment[one.name] = one.value;
-  return {{"kind", kind_text(spec.kind)},
-          {"argv", spec.argv},
-          {"environment", environment},
-          {"working_folder", spec.working_folder},
-          {"stdin_file", spec.stdin_file},
-          {"cpu_millis", spec.cpu_millis},
-          {"memory_bytes", spec.memory_bytes},
-          {"timeout_ms", spec.timeout.count()},
-          {"retries", spec.retries},
-          {"priority", spec.priority},
-          {"output_bytes_max", spec.output_bytes_max},
+  return {{"kind", kind_text(spec.kind)},      {"argv", spec.argv},
+          {"environment", environment},        {"working_folder", spec.working_folder},
+          {"stdin_file", spec.stdin_file},     {"cpu_millis", spec.cpu_millis},
+          {"memory_bytes", spec.memory_bytes}, {"timeout_ms", spec.timeout.count()},
+          {"retries", spec.retries},           {"at_most_once", spec.at_most_once},
+          {"priority", spec.priority},         {"output_bytes_max", spec.output_bytes_max},
           {"substitute", spec.substitute}};
 }
 

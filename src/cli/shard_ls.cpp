@@ -11,6 +11,9 @@
 namespace shoal::cli {
 namespace {
 
+// So many shards with the same trouble get a line each; of more there is one line for all.
+constexpr std::size_t kAlikeMax = 3;
+
 struct Listed {
   ShardReport report;
   ShardTrouble trouble;
@@ -86,12 +89,35 @@ Table by_owner(const Program& program, const Listing& listing) {
   return table;
 }
 
+// Shards that are not as they should be, by what is wrong with them.
+std::map<std::string, std::vector<ShardId>> troubled(const Listing& listing) {
+  std::map<std::string, std::vector<ShardId>> alike;
+  for (const Listed& listed : listing.shards) {
+    if (!listed.trouble.ok()) {
+      alike[listed.trouble.text()].push_back(listed.report.known.shard);
+    }
+  }
+  return alike;
+}
+
+std::string lines_for_many(const std::map<std::string, std::vector<ShardId>>& alike) {
+  std::string text;
+  for (const auto& [trouble, shards] : alike) {
+    if (shards.size() <= kAlikeMax) continue;
+    text += format("{} shards ({}, {}, {}, ...): {}\n", shards.size(), number_of(shards[0]),
+                   number_of(shards[1]), number_of(shards[2]), trouble);
+  }
+  return text;
+}
+
 Table rows(const Listing& listing, bool all) {
+  const auto alike = troubled(listing);
   using enum Table::Align;
   Table table(
       {{"SHARD", right}, {"OWNER", left}, {"ROUND", right}, {"HOME", left}, {"TROUBLE", left}});
   for (const Listed& listed : listing.shards) {
     if (!all && listed.trouble.ok()) continue;
+    if (!all && alike.at(listed.trouble.text()).size() > kAlikeMax) continue;
     const NodeId owner = owner_of(listed.report);
     table.add({format("{}", number_of(listed.report.known.shard)),
                owner ? listing.roster.name(owner) : "-", format("{}", round_of(listed.report)),
@@ -136,9 +162,11 @@ void print(Program& program, const Listing& listing, bool all) {
   } else {
     const Table table = rows(listing, all);
     if (!all) program.out(by_owner(program, listing).text(program.out_style()));
-    if (!all && table.row_count() > 0) program.out("\n");
+    const std::string many = all ? std::string() : lines_for_many(troubled(listing));
+    if (!all && (table.row_count() > 0 || !many.empty())) program.out("\n");
     if (all || table.row_count() > 0) program.out(table.text(program.out_style()));
-    program.note(summary(listing));
+    program.out(many);
+    program.note(summary(listing) + (many.empty() ? "" : ". A line for each: --all"));
   }
 }
 

@@ -30,6 +30,7 @@ std::string needs_text(const TaskSpec& spec) {
   if (spec.memory_bytes > 0) text += ", " + size_text(spec.memory_bytes);
   if (spec.timeout.count() > 0) text += ", at most " + duration_text(spec.timeout);
   if (spec.retries > 0) text += format(", {} retries", spec.retries);
+  if (spec.at_most_once) text += ", at most once";
   if (spec.priority != 0) text += format(", priority {}", spec.priority);
   return text;
 }

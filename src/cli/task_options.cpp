@@ -98,6 +98,7 @@ Result<void> fill(TaskSpec& spec, const TaskOptions& options) {
   if (!options.working_folder.empty()) spec.working_folder = absolute(options.working_folder);
   if (!options.stdin_file.empty()) spec.stdin_file = absolute(options.stdin_file);
   spec.retries = options.retries;
+  spec.at_most_once = options.at_most_once;
   spec.priority = options.priority;
   return {};
 }
@@ -118,6 +119,8 @@ void add_task_options(CLI::App& command, TaskOptions& options) {
   command.add_option("--name", options.name, "A name for people");
   command.add_option("--timeout", options.timeout, "Ends the task after this time, such as 5m");
   command.add_option("--retries", options.retries, "Failures that are tried again");
+  command.add_flag("--at-most-once", options.at_most_once,
+                   "Never start a task twice: one whose node is lost ends as lost");
   command.add_option("--priority", options.priority, "Higher ones first; may be negative");
   command.add_option("--keep", options.keep, "How long records stay: hour, week, month, quarter")
       ->default_str("week");

@@ -23,6 +23,7 @@ struct TaskOptions {
   std::string name;
   std::string timeout;
   std::uint32_t retries = 0;
+  bool at_most_once = false;
   std::int32_t priority = 0;
   std::string keep = "week";
   std::string shell_text;

@@ -264,6 +264,18 @@ TEST_CASE("shard ls: owners, and only what is not as it should be") {
   CHECK(all["shards"][0]["owner"] == "n1");
 }
 
+TEST_CASE("shard ls: many shards with one trouble are one line, unless all are asked for") {
+  Trio trio;
+  const Folder folder;
+  trio.kill(3);
+  CHECK(shoal(folder, trio.address(), {"shard", "ls"}) == 0);
+  CHECK(holds(folder.read("stdout"), "4 shards (0, 1, 2, ...): 1 of 3 homes is gone (n3 dead)"));
+  CHECK_FALSE(holds(folder.read("stdout"), "TROUBLE"));
+  CHECK(holds(folder.read("stderr"), "0 healthy, 4 not. A line for each: --all"));
+  CHECK(shoal(folder, trio.address(), {"shard", "ls", "--all"}) == 0);
+  CHECK(holds(folder.read("stdout"), "TROUBLE"));
+}
+
 TEST_CASE("shard show: the copies stand side by side, and who does not answer is named") {
   Trio trio;
   const Folder folder;

@@ -185,6 +185,9 @@ TEST_CASE("task options: bad ones are refused with the option's name") {
   const auto shell = submission_of({.shell_text = "echo $1"}, {"x"});
   REQUIRE(shell);
   CHECK(shell->spec.argv == Words{"/bin/sh", "-c", "echo $1", "sh", "x"});
+  const auto once = submission_of({.at_most_once = true}, {"true"});
+  REQUIRE(once);
+  CHECK(once->spec.at_most_once);
   const Submitted made{.id = {12345}, .nonce = {.high = 1, .low = 0xabc}};
   const auto resumed = submission_of({.resume = resume_text(made)}, {"true"});
   REQUIRE(resumed);

@@ -96,7 +96,7 @@ TEST_CASE("swarm: a member whose stream closes is suspected in well under a seco
 
 TEST_CASE("swarm: 30 % loss and slow members cause no death of a live one in ten minutes") {
   const QuietLog quiet;
-  Swarm swarm(7);
+  Swarm swarm(8);
   swarm.add_acquainted(100);
   swarm.run_for(20s);
   swarm.faults.loss_permille = 300;
