@@ -11,10 +11,6 @@ std::string_view to_string(NodeState state) {
   return kNames.at(static_cast<std::size_t>(state));
 }
 
-Result<void> Backend::ask(const AskBackend& step) {
-  return fail(ErrorCode::internal, text("the back end ", name(), " knows no '", step.name, "'"));
-}
-
 std::string Backend::marks_file(const std::filesystem::path& run_folder) const {
   return (run_folder / "marks").string();
 }
@@ -27,12 +23,8 @@ Result<Plan> plan_of(Backend& backend, const Injection& injection) {
   switch (rule_of(injection.fault.kind).family) {
     case Family::process:
       return backend.process(injection);
-    case Family::network:
-      return backend.network(injection);
     case Family::disk:
       return backend.disk(injection);
-    case Family::clock:
-      return backend.clock(injection);
     case Family::load:
       return backend.load(injection);
     case Family::members:

@@ -71,14 +71,9 @@ class Backend {
 
   // REQUIRES: nodes() was called, cannot() is absent.
   virtual Result<Plan> process(const Injection& injection) = 0;
-  virtual Result<Plan> network(const Injection& injection) = 0;
   virtual Result<Plan> disk(const Injection& injection) = 0;
-  virtual Result<Plan> clock(const Injection& injection) = 0;
   virtual Result<Plan> load(const Injection& injection) = 0;
   virtual Result<Plan> members(const Injection& injection) = 0;
-
-  // A step that only this back end can do.
-  virtual Result<void> ask(const AskBackend& step);
 
   // Tasks append their marks to this file as they see it, through this program as they see it.
   // Both are for a run whose files lie in `run_folder`.

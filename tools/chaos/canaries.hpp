@@ -2,8 +2,7 @@
 // shards their owner, one tiny task is handed in for each of them, again and again until it is
 // acknowledged.
 //
-// Which shard an id belongs to is the cluster's affair: before the faults begin, ids are minted and
-// the cluster is asked for their shards until there are some for every shard. A shard's ids are
+// Before the faults begin, ids are minted until there are some for every shard. A shard's ids are
 // used one after the other; when they run out the oldest is put again, which is answered under the
 // same conditions but writes nothing.
 //
@@ -60,7 +59,6 @@ class Canaries {
   };
 
   asio::awaitable<void> gather();
-  asio::awaitable<void> ask_for_shards(std::uint32_t& tries);
   asio::awaitable<void> fly(std::shared_ptr<Flight> flight, std::size_t client,
                             std::uint32_t shard);
   void land(Flight& flight);
@@ -73,7 +71,6 @@ class Canaries {
   Random random_;
   std::unique_ptr<Client> asker_;
   std::vector<std::deque<Canary>> ids_;  // By shard.
-  std::uint32_t known_ = 0;              // Shards that have some.
   std::vector<std::weak_ptr<Flight>> flights_;
   std::uint32_t in_the_air_ = 0;  // Canaries that are neither acknowledged nor given up.
   std::set<JobId> acknowledged_;

@@ -116,7 +116,7 @@ class Breaker {
     if (!entry) return failed(entry.error());
     tell(text_of(*injection));
     for (const std::string& command : texts_of(plan->inject)) tell("  " + command);
-    const auto done = perform_steps(backend_, plan->inject);
+    const auto done = perform_steps(plan->inject);
     if (!done) {
       heal(*entry);
       return failed(done.error());
@@ -129,9 +129,8 @@ class Breaker {
 
  private:
   int heal(std::uint32_t entry) {
-    const auto step = [this](const Step& each) { return perform_steps(backend_, {each}); };
     int status = kExitGood;
-    for (const Healed& each : heal_journal(journal_.path(), Which::one, entry, step)) {
+    for (const Healed& each : heal_journal(journal_.path(), Which::one, entry)) {
       tell("healed: " + each.what);
       for (const std::string& command : each.commands) tell("  " + command);
       if (each.error) status = failed(*each.error);

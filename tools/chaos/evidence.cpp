@@ -5,6 +5,7 @@
 #include <fstream>
 #include <functional>
 #include <sstream>
+#include <tuple>
 
 namespace shoal::chaos {
 namespace {
@@ -135,7 +136,6 @@ void take_fault(Evidence& evidence, const std::string& text_line) {
     return;
   }
   take_names(fault->nodes, field(line, "nodes", Json::array()));
-  for (const Json& group : field(line, "groups", Json::array())) take_names(fault->nodes, group);
   fault->parameters = field(line, "parameters", Json::object());
   fault->skipped = state == "skipped";
   fault->failed = state == "failed";
@@ -166,6 +166,10 @@ void take_event(Evidence& evidence, const std::string& text_line) {
                            .open = field(line, "open", std::uint32_t{0})};
     if (line.contains("last_us")) recovery.last = time_of(line, "last_us");
     evidence.recoveries.push_back(recovery);
+  } else if (event == "owners") {
+    evidence.moves.push_back({.t = t,
+                              .to = field(line, "to", std::string()),
+                              .shards = field(line, "shards", std::uint32_t{0})});
   } else if (event == "crash") {
     evidence.crashes.push_back({t, node});
   } else if (event == "phase") {
@@ -175,6 +179,22 @@ void take_event(Evidence& evidence, const std::string& text_line) {
   } else if (event.empty()) {
     ++evidence.bad_lines;
   }
+}
+
+// Only what the picture shows: t,node,running,ready,tasks_run,tasks_stolen,...
+void take_metrics(Evidence& evidence, const std::string& line) {
+  constexpr std::size_t kStolen = 5;
+  const std::vector<std::string> cells = split(line, ',');
+  if (cells.size() <= kStolen || cells[0] == "t") return;
+  const auto t = parse_number(cells[0]);
+  const auto stolen = parse_number(cells[kStolen]);
+  if (!t || !stolen) {
+    ++evidence.bad_lines;
+    return;
+  }
+  evidence.steals.push_back({.t = Time(static_cast<std::int64_t>(*t)),
+                             .node = cells[1],
+                             .stolen = static_cast<std::uint64_t>(*stolen)});
 }
 
 void take_mark(Evidence& evidence, const std::string& line, std::int64_t origin_ns) {
@@ -213,7 +233,9 @@ void put_in_order(Evidence& evidence) {
   for (auto& [id, job] : evidence.jobs) {
     if (job.facts.size() < job.tasks) job.facts.resize(job.tasks);
     for (TaskFacts& task : job.facts) {
-      std::ranges::stable_sort(task.attempts, {}, &Attempt::start);
+      std::ranges::sort(task.attempts, {}, [](const Attempt& attempt) {
+        return std::tuple(attempt.start, attempt.number, attempt.pid);
+      });
     }
   }
   std::ranges::sort(evidence.faults, {}, &FaultFacts::id);
@@ -235,6 +257,8 @@ Result<Evidence> load_evidence(const fs::path& folder) {
   read_lines(folder / "faults.jsonl", [&](const std::string& line) { take_fault(evidence, line); });
   read_lines(folder / "history.jsonl",
              [&](const std::string& line) { take_history(evidence, line); });
+  read_lines(folder / "metrics.csv",
+             [&](const std::string& line) { take_metrics(evidence, line); });
   read_lines(folder / "marks", [&](const std::string& line) { take_mark(evidence, line, origin); });
   for (const std::string& node : evidence.nodes) {
     const std::uint32_t errors = count_errors(folder / "nodes" / (node + ".log"));

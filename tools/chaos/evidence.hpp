@@ -86,6 +86,20 @@ struct RecoveryFacts {
   std::optional<Time> last;
 };
 
+// Shards whose owner is another one from `t` on.
+struct MoveFacts {
+  Time t{0};
+  std::string to;
+  std::uint32_t shards = 0;
+};
+
+// Tasks of other nodes' shards that a node has run until `t`.
+struct StealFacts {
+  Time t{0};
+  std::string node;
+  std::uint64_t stolen = 0;
+};
+
 struct CrashFacts {
   Time t{0};
   std::string node;
@@ -100,6 +114,8 @@ struct Evidence {
   std::map<std::string, std::vector<ViewFacts>> views;  // By observer, by time.
   std::vector<RecoveryFacts> recoveries;
   std::vector<CrashFacts> crashes;
+  std::vector<MoveFacts> moves;
+  std::vector<StealFacts> steals;                   // By time.
   std::map<std::string, Time> phases;               // "faults_end", "healed", "load_end", "end".
   std::map<std::string, std::uint32_t> log_errors;  // By node.
   std::uint64_t bad_lines = 0;                      // Of any file, that could not be read.
@@ -112,6 +128,7 @@ struct Evidence {
 void take_history(Evidence& evidence, const std::string& line);
 void take_fault(Evidence& evidence, const std::string& line);
 void take_event(Evidence& evidence, const std::string& line);
+void take_metrics(Evidence& evidence, const std::string& line);
 // `origin_ns` stands in run.json.
 void take_mark(Evidence& evidence, const std::string& line, std::int64_t origin_ns);
 // After all lines: attempts by start, nodes by name.

@@ -56,15 +56,14 @@ bool wanted(const JournalEntry& entry, Which which, std::uint32_t id) {
 }
 
 // After a boot of the machine no process and no mount of before is there: only files are.
-bool needless(const Step& step, bool same_boot, const Perform& perform_step) {
-  if (!same_boot) return !std::holds_alternative<Remove>(step);
-  return std::holds_alternative<AskBackend>(step) && !perform_step;
+bool needless(const Step& step, bool same_boot) {
+  return !same_boot && !std::holds_alternative<Remove>(step);
 }
 
 Healed heal_entry(const JournalEntry& entry, bool same_boot, const Perform& perform_step) {
   Healed healed{.entry = entry.id, .what = entry.what};
   for (const Step& step : entry.heal) {
-    if (needless(step, same_boot, perform_step)) continue;
+    if (needless(step, same_boot)) continue;
     healed.commands.push_back(text_of(step));
     const auto done = perform_step ? perform_step(step) : perform(step);
     if (!done && !healed.error) healed.error = done.error();

@@ -59,18 +59,22 @@ void History::seen(JobId job, const std::string& by, const std::vector<TaskStatu
   recording_.history({{"seen", to_string(job)}, {"by", by}, {"tasks", std::move(outcomes)}});
 }
 
-void History::final_read(const std::string& node, JobId job,
-                         const Result<std::vector<TaskStatus>>& tasks) {
-  if (!tasks) {
-    recording_.history(
-        {{"final", node}, {"job", to_string(job)}, {"error", tasks.error().message}});
+void History::final_read(const std::string& node, JobId job, const Result<TaskListing>& listing) {
+  Json line{{"final", node}, {"job", to_string(job)}};
+  if (!listing) {
+    line["error"] = listing.error().message;
+    recording_.history(std::move(line));
     return;
   }
-  seen(job, node, *tasks);
-  const auto open =
-      std::ranges::count_if(*tasks, [](const TaskStatus& task) { return !terminal(task.state); });
-  recording_.history(
-      {{"final", node}, {"job", to_string(job)}, {"found", tasks->size()}, {"open", open}});
+  const std::vector<TaskStatus>& tasks = listing->tasks;
+  seen(job, node, tasks);
+  line["found"] = tasks.size();
+  line["open"] =
+      std::ranges::count_if(tasks, [](const TaskStatus& task) { return !terminal(task.state); });
+  if (!listing->missing.empty()) {
+    line["error"] = text("nobody answered for ", listing->missing.size(), " of its shards");
+  }
+  recording_.history(std::move(line));
 }
 
 }  // namespace shoal::chaos

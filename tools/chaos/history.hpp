@@ -42,7 +42,7 @@ class History {
                  const std::string& error);
   // Only terminal ones are kept.
   void seen(JobId job, const std::string& by, const std::vector<TaskStatus>& tasks);
-  void final_read(const std::string& node, JobId job, const Result<std::vector<TaskStatus>>& tasks);
+  void final_read(const std::string& node, JobId job, const Result<TaskListing>& listing);
 
  private:
   Recording& recording_;

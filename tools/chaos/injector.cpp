@@ -13,16 +13,11 @@ constexpr std::size_t kThreads = 4;
 // The dead man leaves the tool so much more time before it mends a fault itself.
 constexpr Ms kDeadManGrace{60'000};
 
-Result<void> perform_one(Backend& backend, const Step& step) {
-  const auto* ask = std::get_if<AskBackend>(&step);
-  return ask != nullptr ? backend.ask(*ask) : perform(step);
-}
-
 }  // namespace
 
-Result<void> perform_steps(Backend& backend, const Steps& steps) {
+Result<void> perform_steps(const Steps& steps) {
   for (const Step& step : steps) {
-    if (auto done = perform_one(backend, step); !done) return done;
+    if (auto done = perform(step); !done) return done;
   }
   return {};
 }
@@ -48,8 +43,8 @@ bool Injector::holds(const std::string& node, Ms grace) const {
 }
 
 asio::awaitable<Result<void>> Injector::perform_all(Steps steps) {
-  const auto work = [this, steps = std::move(steps)]() -> asio::awaitable<Result<void>> {
-    co_return perform_steps(backend_, steps);
+  const auto work = [steps = std::move(steps)]() -> asio::awaitable<Result<void>> {
+    co_return perform_steps(steps);
   };
   co_return co_await asio::co_spawn(pool_, work, asio::use_awaitable);
 }
@@ -63,7 +58,6 @@ Json Injector::record_of(const Injection& injection, const char* state) const {
           {"family", to_string(rule_of(injection.fault.kind).family)},
           {"text", text_of(injection)},
           {"nodes", injection.nodes},
-          {"groups", injection.groups},
           {"parameters", parameters}};
 }
 
@@ -98,9 +92,6 @@ asio::awaitable<void> Injector::live(Planned planned) {
     co_return;
   }
   for (const std::string& node : injection.nodes) ++held_[node];
-  for (const auto& group : injection.groups) {
-    for (const std::string& node : group) ++held_[node];
-  }
   const Time begun = recording_.now();
   Json line = record_of(injection, "injected");
   line["begun"] = begun.count();
@@ -123,8 +114,7 @@ asio::awaitable<void> Injector::live(Planned planned) {
 
 asio::awaitable<void> Injector::heal(Injection injection, std::uint32_t entry) {
   const auto work = [this, entry]() -> asio::awaitable<std::vector<Healed>> {
-    co_return heal_journal(journal_.path(), Which::one, entry,
-                           [this](const Step& step) { return perform_one(backend_, step); });
+    co_return heal_journal(journal_.path(), Which::one, entry);
   };
   const Time begun = recording_.now();
   const std::vector<Healed> healed = co_await asio::co_spawn(pool_, work, asio::use_awaitable);
@@ -137,12 +127,10 @@ asio::awaitable<void> Injector::heal(Injection injection, std::uint32_t entry) {
     hooks_.tell(text("healing ", text_of(injection), ": ", healed.front().error->message));
   }
   recording_.fault(std::move(line));
-  const auto free = [this](const std::string& node) {
+  for (const std::string& node : injection.nodes) {
     --held_[node];
     freed_[node] = SteadyClock::now();
-  };
-  for (const std::string& node : injection.nodes) free(node);
-  for (const auto& group : injection.groups) std::ranges::for_each(group, free);
+  }
   hooks_.tell(text("healed ", text_of(injection)));
   hooks_.healed(injection);
 }

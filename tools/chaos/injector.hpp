@@ -62,6 +62,6 @@ class Injector {
 };
 
 // Does steps in their order; the error is that of the first one that fails, and ends it.
-Result<void> perform_steps(Backend& backend, const Steps& steps);
+Result<void> perform_steps(const Steps& steps);
 
 }  // namespace shoal::chaos

@@ -171,7 +171,7 @@ asio::awaitable<void> Load::spot_check() {
     const std::size_t client = random.below(clients_.size());
     if (!jobs_[number].acknowledged) continue;
     const auto tasks = co_await clients_[client]->tasks(jobs_[number].id);
-    if (tasks) history_.seen(jobs_[number].id, text("client ", client), *tasks);
+    if (tasks) history_.seen(jobs_[number].id, text("client ", client), tasks->tasks);
   }
 }
 

@@ -13,20 +13,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kShimVariable = "LD_PRELOAD";
-constexpr const char* kShimFile = "libshoal-chaos-disk.so";
 constexpr std::uint64_t kSharedDiskBytes = 8ULL << 30;  // What is larger belongs to others as well.
+constexpr std::uint64_t kOwnDiskBytes = 256ULL << 20;
 constexpr Ms kBirthLimit{120'000};
 
 std::uint64_t disk_bytes(const fs::path& folder) {
   struct statvfs space{};
   if (::statvfs(folder.c_str(), &space) != 0) return 0;
   return std::uint64_t{space.f_blocks} * space.f_frsize;
-}
-
-bool disk_family(FaultKind kind, bool synced) {
-  const bool shim = kind == FaultKind::disk_slow || kind == FaultKind::disk_error;
-  return rule_of(kind).family == Family::disk && shim == synced;
 }
 
 }  // namespace
@@ -46,20 +40,9 @@ Result<std::unique_ptr<Backend>> LocalBackend::open(const BackendOptions& option
 
 LocalBackend::LocalBackend(BackendOptions options, fs::path folder, bool own)
     : options_(std::move(options)), folder_(std::move(folder)), own_(own) {
-  const auto asked = [this](auto&& what) { return std::ranges::any_of(options_.faults, what); };
-  const fs::path shim = this_program().parent_path() / kShimFile;
-  if (asked([](FaultKind kind) { return disk_family(kind, true); }) && fs::exists(shim)) {
-    environment_.push_back(text(kShimVariable, "=", shim.string()));
-  }
-  if (wants(Family::clock)) environment_.push_back(text(kClockVariable, "=1"));
-  if (asked([](FaultKind kind) { return disk_family(kind, false); }) && options_.disk_bytes == 0) {
-    options_.disk_bytes = 256ULL << 20;
-  }
-}
-
-bool LocalBackend::wants(Family family) const {
-  return std::ranges::any_of(options_.faults,
-                             [family](FaultKind kind) { return rule_of(kind).family == family; });
+  const bool disks =
+      std::ranges::find(options_.faults, FaultKind::disk_full) != options_.faults.end();
+  if (disks && options_.disk_bytes == 0) options_.disk_bytes = kOwnDiskBytes;
 }
 
 bool LocalBackend::own_disks() const { return own_ && options_.disk_bytes > 0 && ::geteuid() == 0; }
@@ -89,8 +72,7 @@ Plan LocalBackend::birth() const {
   }
   RunProgram dev{
       .words = {options_.shoal, "dev", "-n", std::to_string(options_.nodes), "--dir", folder},
-      .limit = kBirthLimit,
-      .environment = environment_};
+      .limit = kBirthLimit};
   if (!options_.cpus.empty() && help_of({"dev"}).find("--cpus") != std::string::npos) {
     dev.words.insert(dev.words.end(), {"--cpus", options_.cpus});
   }
@@ -137,34 +119,17 @@ Result<std::vector<BackendNode>> LocalBackend::nodes() {
 }
 
 StartNode LocalBackend::start_step(const BackendNode& node, const std::string& program) const {
-  return {
-      .shoal = program, .folder = folder_.string(), .name = node.name, .environment = environment_};
+  return {.shoal = program, .folder = folder_.string(), .name = node.name};
 }
 
 Steps LocalBackend::start(const BackendNode& node) const {
   return {start_step(node, options_.shoal)};
 }
 
-// Whether every running node has that variable.
-bool LocalBackend::started_with(std::string_view variable) const {
-  if (own_) {
-    return std::ranges::any_of(
-        environment_, [variable](const std::string& each) { return each.starts_with(variable); });
-  }
-  return std::ranges::all_of(nodes_, [variable](const BackendNode& node) {
-    return !node.process || environment(node.process.pid).find(variable) != std::string::npos;
-  });
-}
-
 std::optional<std::string> LocalBackend::cannot(const Fault& fault) const {
   switch (rule_of(fault.kind).family) {
-    case Family::network:
-      return "nodes on one loopback cannot be told apart in the network; it takes a back end with "
-             "links of its own (relay, or network namespaces as root)";
     case Family::disk:
-      return cannot_disk(fault);
-    case Family::clock:
-      return cannot_clock();
+      return cannot_disk();
     case Family::members:
       if (fault.word("end") == "leave" && help_of({"leave"}).empty()) {
         return text(options_.shoal,
@@ -176,24 +141,19 @@ std::optional<std::string> LocalBackend::cannot(const Fault& fault) const {
     case Family::load:
       break;
   }
-  if (fault.kind == FaultKind::upgrade && ::access(fault.word("program").c_str(), X_OK) != 0) {
-    return text("there is no program ", fault.word("program"));
+  if (fault.kind != FaultKind::upgrade) return std::nullopt;
+  const std::string program = fault.word("program");
+  if (program != kCopiedProgram) {
+    if (::access(program.c_str(), X_OK) == 0) return std::nullopt;
+    return text("there is no program ", program);
   }
+  if (!own_)
+    return "nodes of a cluster that is not this tool's need a program of their own: name it";
   return std::nullopt;
 }
 
-std::optional<std::string> LocalBackend::cannot_disk(const Fault& fault) const {
-  if (disk_family(fault.kind, true)) {
-    if (started_with(kShimFile) || started_with(kShimVariable)) return std::nullopt;
-    return own_ ? text(kShimFile, " is not beside ", this_program().string())
-                : text("the nodes were not started with ", kShimFile,
-                       "; `run` without --against starts some that are");
-  }
+std::optional<std::string> LocalBackend::cannot_disk() const {
   if (own_disks()) return std::nullopt;
-  if (fault.kind == FaultKind::disk_readonly) {
-    return "only file systems that this tool made, as root and for a cluster of its own, are made "
-           "read-only";
-  }
   if (own_) {
     return "it takes root, to give each node a small file system of its own";
   }
@@ -205,18 +165,6 @@ std::optional<std::string> LocalBackend::cannot_disk(const Fault& fault) const {
                 "start a cluster of its own as root");
   }
   return std::nullopt;
-}
-
-std::optional<std::string> LocalBackend::cannot_clock() const {
-  if (help_of({"node"}).find(kClockVariable) == std::string::npos) {
-    return text(options_.shoal,
-                " offers no clock that can be shifted: `shoal node --help` does "
-                "not name ",
-                kClockVariable);
-  }
-  if (started_with(kClockVariable)) return std::nullopt;
-  return text("the nodes were not started with ", kClockVariable,
-              "; `run` without --against starts some that are");
 }
 
 std::vector<ProcessId> supervisors_of(const BackendNode& node) {

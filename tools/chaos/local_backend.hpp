@@ -2,22 +2,15 @@
 // of its own that `shoal dev` makes in a new folder and that is gone afterwards (`local`).
 //
 // As root, nodes of an own cluster may have small file systems of their own (tmpfs), which can be
-// filled and made read-only. Slow and failing syncs come from a small library that the nodes are
-// started with (disk_shim.cpp). The wall clock is shifted by the node itself: see kClockVariable.
-// Nothing here can cut the loopback between two processes: network faults are other back ends'.
+// filled. Nothing here can cut the loopback between two processes or shift a clock.
 #pragma once
 
 #include "tools/chaos/backend.hpp"
 
 namespace shoal::chaos {
 
-// A node that was started with this variable set adds to its wall clock what the file `test-clock`
-// in its data folder says: milliseconds, and microseconds a second of drift since the file was
-// written. A node that does not offer it does not name it in `shoal node --help`.
-inline constexpr const char* kClockVariable = "SHOAL_TEST_CLOCK";
-inline constexpr const char* kClockFile = "test-clock";
-// What the library reads lies beside the data folder.
-inline constexpr const char* kDiskFileEnding = ".disk";
+// What `program` of an upgrade says when nodes are to go on with a copy of the same program.
+inline constexpr const char* kCopiedProgram = "copy";
 
 class LocalBackend : public Backend {
  public:
@@ -32,18 +25,13 @@ class LocalBackend : public Backend {
   Steps start(const BackendNode& node) const override;
   std::optional<std::string> cannot(const Fault& fault) const override;
   Result<Plan> process(const Injection& injection) override;
-  Result<Plan> network(const Injection& injection) override;
   Result<Plan> disk(const Injection& injection) override;
-  Result<Plan> clock(const Injection& injection) override;
   Result<Plan> load(const Injection& injection) override;
   Result<Plan> members(const Injection& injection) override;
 
  private:
   Result<std::vector<BackendNode>> targets_of(const Injection& injection);
-  std::optional<std::string> cannot_disk(const Fault& fault) const;
-  std::optional<std::string> cannot_clock() const;
-  bool wants(Family family) const;
-  bool started_with(std::string_view variable) const;
+  std::optional<std::string> cannot_disk() const;
   bool own_disks() const;
   std::string help_of(const std::vector<std::string>& command) const;
   StartNode start_step(const BackendNode& node, const std::string& program) const;
@@ -51,8 +39,7 @@ class LocalBackend : public Backend {
   BackendOptions options_;
   std::filesystem::path folder_;
   bool own_ = false;
-  std::vector<std::string> environment_;  // What nodes are started with.
-  std::vector<BackendNode> nodes_;        // As nodes() saw them last.
+  std::vector<BackendNode> nodes_;  // As nodes() saw them last.
 };
 
 // The supervisors of a node: its children, and those that outlived it and know its data folder.

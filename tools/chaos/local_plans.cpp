@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <csignal>
 #include <fstream>
 #include <iterator>
@@ -25,7 +24,6 @@ constexpr Ms kKillLimit{5'000};
 constexpr Ms kLeaveLimit{180'000};
 constexpr Ms kBurnLimit{600'000};
 constexpr std::uint64_t kMemoryKept = 1ULL << 30;  // Free memory that `mem` leaves to others.
-constexpr int kIoError = EIO;
 
 void extend(Steps& steps, const Steps& more) {
   steps.insert(steps.end(), more.begin(), more.end());
@@ -115,8 +113,11 @@ Result<Plan> LocalBackend::process(const Injection& injection) {
   if (!targets) return std::unexpected(targets.error());
   const Fault& fault = injection.fault;
   const bool host = fault.word("scope") == "host";
+  const bool copied = fault.kind == FaultKind::upgrade && fault.word("program") == kCopiedProgram;
+  const std::string copy = (folder_ / text("program-", injection.id)).string();
   Plan plan;
   Steps ends;
+  if (copied) plan.inject.push_back(RunProgram{.words = {"cp", options_.shoal, copy}});
   for (const BackendNode& node : *targets) {
     if (!node.process && !options_.imaginary && fault.kind != FaultKind::upgrade) continue;
     if (fault.kind == FaultKind::pause) {
@@ -131,17 +132,13 @@ Result<Plan> LocalBackend::process(const Injection& injection) {
       ends.push_back(AwaitEnd{node.process, kStopLimit, node.name});
     }
     const bool other = fault.kind == FaultKind::upgrade;
-    const std::string program = other ? fault.word("program") : options_.shoal;
+    const std::string program = !other ? options_.shoal : copied ? copy : fault.word("program");
     if (other) ends.push_back(start_step(node, program));
     plan.heal.push_back(start_step(node, program));
   }
   extend(plan.inject, ends);
   if (plan.inject.empty()) return fail(ErrorCode::conflict, "none of its targets runs");
   return plan;
-}
-
-Result<Plan> LocalBackend::network(const Injection& injection) {
-  return fail(ErrorCode::bad_input, cannot(injection.fault).value_or("no network here"));
 }
 
 Result<Plan> LocalBackend::disk(const Injection& injection) {
@@ -151,49 +148,15 @@ Result<Plan> LocalBackend::disk(const Injection& injection) {
   Plan plan;
   for (const BackendNode& node : *targets) {
     const std::string data = node.data_folder.string();
-    if (fault.kind == FaultKind::disk_full) {
-      struct statvfs space{};
-      ::statvfs(data.c_str(), &space);
-      const double free = static_cast<double>(space.f_bavail) * static_cast<double>(space.f_frsize);
-      const std::string ballast = data + "/chaos-ballast";
-      const auto leave = static_cast<std::uint64_t>(free * (100 - fault.number("fill")) / 100);
-      plan.inject.push_back(FillDisk{.path = ballast, .leave = leave});
-      plan.heal.push_back(Remove{.path = ballast});
-    } else if (fault.kind == FaultKind::disk_readonly) {
-      plan.inject.push_back(SendSignal{node.process, SIGKILL, node.name});
-      plan.inject.push_back(AwaitEnd{node.process, kKillLimit, node.name});
-      plan.inject.push_back(RunProgram{.words = {"mount", "-o", "remount,ro", data}});
-      // It is to refuse, and to say why.
-      plan.inject.push_back(RunProgram{
-          .words = {options_.shoal, "dev", "start", node.name, "--dir", folder_.string()},
-          .good = {},
-          .environment = environment_});
-      plan.heal.push_back(RunProgram{.words = {"mount", "-o", "remount,rw", data}});
-    } else {
-      const std::string file = data + kDiskFileEnding;
-      const bool slow = fault.kind == FaultKind::disk_slow;
-      plan.inject.push_back(WriteFile{
-          file, text(slow ? fault.time("delay").count() : 0, " ", slow ? 0 : kIoError, "\n")});
-      plan.heal.push_back(Remove{.path = file});
-    }
+    struct statvfs space{};
+    ::statvfs(data.c_str(), &space);
+    const double free = static_cast<double>(space.f_bavail) * static_cast<double>(space.f_frsize);
+    const std::string ballast = data + "/chaos-ballast";
+    const auto leave = static_cast<std::uint64_t>(free * (100 - fault.number("fill")) / 100);
+    plan.inject.push_back(FillDisk{.path = ballast, .leave = leave});
+    plan.heal.push_back(Remove{.path = ballast});
     // A node whose disk fails it may end itself.
     plan.heal.push_back(start_step(node, options_.shoal));
-  }
-  return plan;
-}
-
-Result<Plan> LocalBackend::clock(const Injection& injection) {
-  const auto targets = targets_of(injection);
-  if (!targets) return std::unexpected(targets.error());
-  const Fault& fault = injection.fault;
-  const bool skew = fault.kind == FaultKind::clock_skew;
-  const std::int64_t offset = skew ? fault.time("skew").count() : 0;
-  const auto drift = static_cast<std::int64_t>(skew ? 0 : fault.number("ppm"));
-  Plan plan;
-  for (const BackendNode& node : *targets) {
-    const std::string file = (node.data_folder / kClockFile).string();
-    plan.inject.push_back(WriteFile{file, text(offset, " ", drift, "\n")});
-    plan.heal.push_back(WriteFile{file, "0 0\n"});
   }
   return plan;
 }
@@ -250,8 +213,7 @@ Result<Plan> LocalBackend::members(const Injection& injection) {
                                    "--cpus",       "1",    "--profile", "local"};
     for (const BackendNode& node : *all) words.insert(words.end(), {"--join", node.address});
     if (ends_tasks) words.push_back("--end-tasks");
-    plan.inject.push_back(StartProgram{
-        .words = words, .log = (folder / (name + ".log")).string(), .environment = environment_});
+    plan.inject.push_back(StartProgram{.words = words, .log = (folder / (name + ".log")).string()});
     if (end == "leave") {
       plan.heal.push_back(RunProgram{
           .words = {options_.shoal, "--addr", address, "leave"}, .good = {}, .limit = kLeaveLimit});

@@ -23,6 +23,7 @@ struct Flags {
   std::string against;
   std::string folder = "/var/tmp";
   std::string shoal;
+  std::string what;
   std::string target;
   std::string lasting;
   std::string every;
@@ -165,36 +166,27 @@ void add_processes(CLI::App& app, const std::shared_ptr<Flags>& flags) {
   add_parameter(*plain("mem", FaultKind::mem), flags, "--burn", "burn", "How much, such as 2GiB");
 }
 
-void add_disk_and_clock(CLI::App& app, const std::shared_ptr<Flags>& flags) {
-  const auto which = std::make_shared<FaultKind>(FaultKind::disk_full);
-  CLI::App* disk = add_fault(app, flags, "disk", "Fills, slows or fails the disk of nodes",
-                             [which](const Flags&) { return *which; });
-  auto* ways = disk->add_option_group("way", "one of");
-  ways->add_option_function<std::string>(
-      "--fill", [flags](const std::string& words) { flags->parameters.push_back("fill=" + words); },
-      "Takes that part of the free space, such as 95%");
-  ways->add_option_function<std::string>(
-      "--slow",
-      [flags, which](const std::string& words) {
-        *which = FaultKind::disk_slow;
-        flags->parameters.push_back("delay=" + words);
-      },
-      "Each sync takes so much longer, such as 200ms");
-  ways->add_flag_callback(
-      "--readonly", [which] { *which = FaultKind::disk_readonly; },
-      "Killed, and started on a disk it cannot write to");
-  ways->add_flag_callback(
-      "--error", [which] { *which = FaultKind::disk_error; }, "Each sync fails");
-  ways->require_option(1);
-  CLI::App* clock =
-      add_fault(app, flags, "clock", "Shifts the wall clock of nodes", [](const Flags& given) {
-        const bool drift = !given.parameters.empty() && given.parameters[0].starts_with("ppm=");
-        return drift ? FaultKind::clock_drift : FaultKind::clock_skew;
+// Any fault of the catalogue, as a scenario would name it.
+void add_inject(CLI::App& app, const std::shared_ptr<Flags>& flags) {
+  CLI::App* command =
+      add(app, flags, "inject", "Any fault by its name; see list-faults", [](Flags& given) {
+        const FaultRule* rule = find_rule(given.what);
+        if (rule != nullptr) return do_break(rule->kind, given);
+        return bad_usage(
+            text("there is no fault '", given.what, "'.", suggestion(given.what, fault_names())));
       });
-  auto* kinds = clock->add_option_group("kind", "one of");
-  add_parameter(*kinds, flags, "--skew", "skew", "By how much, such as 90s or -1h");
-  add_parameter(*kinds, flags, "--drift", "ppm", "Microseconds a second");
-  kinds->require_option(1);
+  add_where(*command, flags);
+  command->add_option("fault", flags->what, "Such as disk.full, upgrade or join")->required();
+  command->add_option("target", flags->target, "n2, n[1-3], any, half; none for join");
+  command->add_option("--with", flags->parameters, "NAME=VALUE, such as scope=host")->take_all();
+  command->add_option("--for", flags->lasting, "Heals it after that time and then returns");
+  command->add_option("--every", flags->every, "Again after that time, until it is interrupted");
+}
+
+void add_disk(CLI::App& app, const std::shared_ptr<Flags>& flags) {
+  CLI::App* disk = add_fault(app, flags, "disk", "Fills the disk of nodes",
+                             [](const Flags&) { return FaultKind::disk_full; });
+  add_parameter(*disk, flags, "--fill", "fill", "That part of the free space (default: 100%)");
 }
 
 void add_run(CLI::App& app, const std::shared_ptr<Flags>& flags) {
@@ -272,7 +264,8 @@ int run_main(int argc, char** argv) {
   flags->run.command.assign(argv, argv + argc);
   add_run(app, flags);
   add_processes(app, flags);
-  add_disk_and_clock(app, flags);
+  add_disk(app, flags);
+  add_inject(app, flags);
   add_looking(app, flags);
   add_hidden(app, flags);
   app.footer("Exit status: 0 all PASS, 1 some FAIL, 2 bad scenario or usage, 4 no cluster.");

@@ -132,18 +132,6 @@ Result<void> perform(const StartNode& step) {
   return {};
 }
 
-Result<void> perform(const WriteFile& step) {
-  // Readers see the old content or the new one, never half of it.
-  const fs::path aside = step.path + ".new";
-  std::ofstream file(aside, std::ios::binary | std::ios::trunc);
-  file << step.content;
-  file.close();
-  std::error_code error;
-  if (file) fs::rename(aside, step.path, error);
-  if (file && !error) return {};
-  return fail(ErrorCode::io, text(step.path, " cannot be written"));
-}
-
 bool own(const fs::path& path) {
   return std::ranges::any_of(
       path, [](const fs::path& each) { return each.string().starts_with(kOwnFolder); });
@@ -183,10 +171,6 @@ Result<void> perform(const FillDisk& step) {
   ::close(file);
   if (error == 0 || error == ENOSPC) return {};
   return fail(ErrorCode::io, text(step.path, ": ", std::strerror(error)));
-}
-
-Result<void> perform(const AskBackend& step) {
-  return fail(ErrorCode::internal, text("'", step.name, "' can be done by its back end only"));
 }
 
 }  // namespace

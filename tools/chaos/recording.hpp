@@ -6,7 +6,7 @@
 //   scenario.toml   as it was run; replay.toml: the same with everything drawn written out
 //   faults.jsonl    one line when a fault is made, one when it is healed, with the system commands:
 //                   {"t","fault","state":"injected"|"healed"|"skipped"|"failed","what","nodes",
-//                    "groups","parameters","until","commands","took_us","error"}
+//                    "parameters","until","commands","took_us","error"}
 //   events.jsonl    {"t","event",...}; the events are named where they are made: a phase of the run
 //                   (run.cpp), what members see (samples.cpp), recoveries (canaries.cpp)
 //   history.jsonl   operations and what clients saw (history.hpp)
@@ -14,7 +14,8 @@
 //   metrics.csv     every half second a row for each node: its own figures
 //   rates.csv       every 100 ms: acknowledgements, starts, ends, start latency
 //   nodes/          the nodes' logs
-//   summary.json    the verdicts (verdicts.hpp); report.txt: the same for people
+//   summary.json    the verdicts (verdicts.hpp); report.txt, report.html: the same for people
+//   timeline.svg    the picture of report.html (timeline.hpp)
 //
 // Times `t` are microseconds since time 0, which is when the load begins.
 #pragma once

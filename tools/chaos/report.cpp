@@ -12,7 +12,9 @@ std::string padded(std::string_view words, std::size_t width) {
   return whole;
 }
 
-std::string xml(std::string_view words) {
+}  // namespace
+
+std::string xml_text(std::string_view words) {
   std::string whole;
   for (const char c : words) {
     switch (c) {
@@ -35,6 +37,8 @@ std::string xml(std::string_view words) {
   }
   return whole;
 }
+
+namespace {
 
 Json json_of(const Verdict& verdict) {
   constexpr std::string_view kWords[] = {"pass", "fail", "figure"};
@@ -135,17 +139,18 @@ std::string junit_of(const Evidence& evidence, const Report& report) {
   for (const Verdict& each : report.verdicts) {
     if (each.judgement == Judgement::figure) continue;
     ++tests;
-    cases += text("  <testcase classname=\"", xml(name), "\" name=\"", xml(each.name), "\"");
+    cases +=
+        text("  <testcase classname=\"", xml_text(name), "\" name=\"", xml_text(each.name), "\"");
     if (each.judgement == Judgement::pass) {
       cases += "/>\n";
       continue;
     }
     ++failures;
-    cases += text(">\n    <failure message=\"", xml(text(each.value, ", limit ", each.limit)),
-                  "\">", xml(text(each.about, "\n", joined(each.details, "\n"))),
+    cases += text(">\n    <failure message=\"", xml_text(text(each.value, ", limit ", each.limit)),
+                  "\">", xml_text(text(each.about, "\n", joined(each.details, "\n"))),
                   "</failure>\n  </testcase>\n");
   }
-  return text("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"", xml(name),
+  return text("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"", xml_text(name),
               "\" tests=\"", tests, "\" failures=\"", failures, "\">\n", cases, "</testsuite>\n");
 }
 

@@ -11,6 +11,7 @@
 #include "tools/chaos/heal.hpp"
 #include "tools/chaos/prepare.hpp"
 #include "tools/chaos/stage.hpp"
+#include "tools/chaos/timeline.hpp"
 #include "tools/chaos/verdicts.hpp"
 
 namespace shoal::chaos {
@@ -110,6 +111,8 @@ int conclude(const fs::path& folder, const Evidence& evidence, const std::string
   std::ofstream(folder / "report.txt", std::ios::trunc) << table;
   std::ofstream(folder / "summary.json", std::ios::trunc)
       << dumped(summary_of(evidence, report), 2) << '\n';
+  std::ofstream(folder / "timeline.svg", std::ios::trunc) << timeline_svg(evidence);
+  std::ofstream(folder / "report.html", std::ios::trunc) << report_html(evidence, report);
   if (!junit.empty()) {
     std::ofstream file(junit, std::ios::trunc);
     file << junit_of(evidence, report);
@@ -161,7 +164,7 @@ class Production {
     tell(text("starting a cluster of ", prepared_.scenario.cluster.nodes, " nodes"));
     const auto entry = journal_.open_entry("a cluster of its own", birth.heal, std::nullopt);
     if (!entry) return std::unexpected(entry.error());
-    return perform_steps(*prepared_.backend, birth.inject);
+    return perform_steps(birth.inject);
   }
 
   int perform_all() {

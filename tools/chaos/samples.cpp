@@ -1,6 +1,7 @@
 #include "tools/chaos/samples.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace shoal::chaos {
 namespace {
@@ -116,7 +117,8 @@ asio::awaitable<void> Samples::survey() {
 void Samples::take_ring(const RingView& ring) {
   std::vector<NodeId> owners(ring.shard_count);
   for (const ShardView& shard : ring.shards) {
-    if (shard.shard < owners.size()) owners[shard.shard] = shard.owner;
+    const auto number = std::to_underlying(shard.shard);
+    if (number < owners.size()) owners[number] = shard.owner;
   }
   std::map<std::pair<std::string, std::string>, std::uint32_t> moves;
   for (std::size_t i = 0; i < owners.size() && i < owners_.size(); ++i) {

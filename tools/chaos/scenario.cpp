@@ -31,9 +31,7 @@ std::string quoted_toml(std::string_view words) {
 }
 
 std::string toml_of(const Value& value) {
-  if (std::holds_alternative<bool>(value)) return text_of(value);
   if (const auto* figure = std::get_if<double>(&value)) return number_text(*figure, 3);
-  if (const auto* time = std::get_if<Ms>(&value)) return text("\"", time->count(), "ms\"");
   return quoted_toml(text_of(value));
 }
 
@@ -43,12 +41,6 @@ std::string toml_of(const Fault& fault) {
   const FaultRule& rule = rule_of(fault.kind);
   std::string whole = text("what = \"", rule.name, "\"\n");
   if (rule.targeted) whole += text("target = ", quoted_toml(fault.target.words), "\n");
-  if (fault.to) whole += text("to = ", quoted_toml(fault.to->words), "\n");
-  std::string groups;
-  for (const Target& group : fault.groups) {
-    groups += (groups.empty() ? "" : ", ") + quoted_toml(group.words);
-  }
-  if (!groups.empty()) whole += text("groups = [", groups, "]\n");
   for (const auto& [name, value] : fault.parameters) {
     whole += text(name, " = ", toml_of(value), "\n");
   }

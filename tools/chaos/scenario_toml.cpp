@@ -145,17 +145,6 @@ std::optional<Fault> read_fault(TomlTable& table) {
     if (auto target = read_target(table, "target")) fault.target = *std::move(target);
     if (!told) table.complain(text("a fault '", rule->name, "' needs a target, such as any:1"));
   }
-  if (rule->family == Family::network && rule->targeted) fault.to = read_target(table, "to");
-  if (fault.kind == FaultKind::partition) {
-    for (const std::string& words : table.list("groups")) {
-      auto group = parse_target(words);
-      if (!group) table.complain("groups", group.error().message);
-      if (group && looked_up(*group)) {
-        table.complain("groups", text("'", words, "' cannot be a group: it is drawn beforehand"));
-      }
-      if (group) fault.groups.push_back(*std::move(group));
-    }
-  }
   // Values that were malformed have been complained about.
   const auto missing = what_is_missing(fault);
   const bool given = std::ranges::any_of(rule->parameters, [&table](const ParameterRule& each) {

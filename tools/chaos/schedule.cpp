@@ -59,13 +59,20 @@ class Planner {
   }
 
   Schedule finish() {
-    std::ranges::stable_sort(schedule_.faults, {}, &Planned::at);
-    std::uint32_t id = 0;
-    for (Planned& each : schedule_.faults) each.injection.id = ++id;
+    // Of the same time, the one that was planned first comes first.
+    number();
+    std::ranges::sort(schedule_.faults, {},
+                      [](const Planned& each) { return std::pair(each.at, each.injection.id); });
+    number();
     return std::move(schedule_);
   }
 
  private:
+  void number() {
+    std::uint32_t id = 0;
+    for (Planned& each : schedule_.faults) each.injection.id = ++id;
+  }
+
   static const RandomSpec::Choice& pick(const std::vector<RandomSpec::Choice>& choices,
                                         Random& random) {
     const std::uint64_t sum = std::accumulate(
@@ -88,47 +95,10 @@ class Planner {
     return choice;
   }
 
-  Result<void> settle_order(Injection& injection, Random& random) {
-    const std::string order = injection.fault.word("order");
-    injection.nodes = nodes_;
-    random.shuffle(injection.nodes);
-    if (order == "drawn") return {};
-    injection.nodes = split(order, ',');
-    if (std::ranges::is_permutation(injection.nodes, nodes_)) return {};
-    return fail(ErrorCode::bad_input,
-                text("order = \"", order, "\" is to name each node once: ", joined(nodes_)));
-  }
-
-  Result<void> settle_groups(Injection& injection, Choice choice, Random& random) {
-    const std::string shape = injection.fault.word("shape");
-    if (shape == "bridge" || shape == "ring") {
-      return settle_order(injection, random);
-    }
-    std::vector<Target> groups = injection.fault.groups;
-    if (shape == "halves" || shape == "isolate") {
-      groups = {*parse_target(shape == "halves" ? "half" : "any"), *parse_target("rest")};
-    }
-    for (const Target& group : groups) {
-      auto members = choose(group, choice, random);
-      if (!members) return std::unexpected(members.error());
-      std::ranges::copy(*members, std::back_inserter(choice.taken));
-      injection.groups.push_back(*std::move(members));
-    }
-    return {};
-  }
-
   Result<void> settle(Planned& planned, Random& random) {
     Injection& injection = planned.injection;
     const Fault& fault = injection.fault;
     Choice choice = choice_at(planned.at, planned.until);
-    if (fault.kind == FaultKind::partition) {
-      return settle_groups(injection, std::move(choice), random);
-    }
-    if (fault.to) {
-      auto ends = choose(*fault.to, choice, random);
-      if (!ends) return std::unexpected(ends.error());
-      injection.groups.push_back(*std::move(ends));
-    }
     if (!rule_of(fault.kind).targeted) return {};
     planned.lookup = looked_up(fault.target);
     if (planned.lookup) return {};
@@ -213,19 +183,8 @@ Scenario fixed(const Scenario& scenario, const Schedule& schedule, std::uint64_t
   };
   for (const Planned& planned : schedule.faults) {
     FaultSpec spec{.fault = planned.injection.fault, .at = planned.at};
-    const bool partition = spec.fault.kind == FaultKind::partition;
-    const bool ordered = partition && planned.injection.groups.empty();
-    if (ordered) {
-      spec.fault.parameters["order"] = joined(planned.injection.nodes, ",");
-    } else if (!planned.lookup && !planned.injection.nodes.empty()) {
+    if (!planned.lookup && !planned.injection.nodes.empty()) {
       spec.fault.target = names(planned.injection.nodes);
-    }
-    if (partition && !ordered) {
-      spec.fault.parameters.erase("shape");
-      spec.fault.groups.clear();
-      for (const auto& group : planned.injection.groups) spec.fault.groups.push_back(names(group));
-    } else if (spec.fault.to && !planned.injection.groups.empty()) {
-      spec.fault.to = names(planned.injection.groups.front());
     }
     whole.faults.push_back(std::move(spec));
   }

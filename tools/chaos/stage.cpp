@@ -34,10 +34,7 @@ bool may_cost_owners(const Fault& fault) {
     case FaultKind::pause:
     case FaultKind::restart:
     case FaultKind::upgrade:
-    case FaultKind::partition:
     case FaultKind::disk_full:
-    case FaultKind::disk_readonly:
-    case FaultKind::disk_error:
       return true;
     default:
       return false;
@@ -146,8 +143,7 @@ Injector::Hooks Stage::hooks() {
 void Stage::on_injected(const Injection& injection) {
   samples_.attend(kAttention);
   if (!may_cost_owners(injection.fault)) return;
-  std::vector<std::string> hurt = injection.nodes;
-  for (const auto& group : injection.groups) hurt.insert(hurt.end(), group.begin(), group.end());
+  const std::vector<std::string>& hurt = injection.nodes;
   std::vector<std::string> away;
   for (const BackendNode& node : nodes_) {
     if (std::ranges::find(hurt, node.name) != hurt.end()) away.push_back(node.address);
@@ -273,16 +269,17 @@ asio::awaitable<void> Stage::read_through(NamedAddress node) {
   std::unique_ptr<Client> client;
   for (const Load::Job& job : load_.jobs()) {
     if (!job.acknowledged) continue;
-    Result<std::vector<TaskStatus>> tasks = fail(ErrorCode::unavailable, "it was not asked");
+    Result<TaskListing> tasks = fail(ErrorCode::unavailable, "it was not asked");
     for (int tries = 0; tries < kReadTries && !script_.stopping(); ++tries) {
       if (!client) {
         ClientOptions options{.addresses = {node.address}};
         client = std::make_unique<Client>(context_, std::move(options));
       }
       tasks = co_await client->tasks(job.id);
-      if (tasks && client->gateway() == node.address) break;
+      const bool own = client->gateway() == node.address;
+      if (tasks && own && tasks->missing.empty()) break;
       // It went on with another member: that one's answer is not this node's.
-      if (tasks) tasks = fail(ErrorCode::unavailable, "it does not answer");
+      if (tasks && !own) tasks = fail(ErrorCode::unavailable, "it does not answer");
       client.reset();
     }
     history_.final_read(node.name, job.id, tasks);

@@ -84,12 +84,6 @@ struct StartNode {
   bool operator==(const StartNode&) const = default;
 };
 
-struct WriteFile {
-  std::string path;
-  std::string content;
-  bool operator==(const WriteFile&) const = default;
-};
-
 // A file, or an empty folder; with `all` a folder with all that is in it, if this tool made it
 // (its name says so: see kOwnFolder).
 struct Remove {
@@ -106,16 +100,8 @@ struct FillDisk {
   bool operator==(const FillDisk&) const = default;
 };
 
-// Carried out by the back end itself, while the tool lives (such as a relay inside the tool): when
-// the tool dies there is nothing left to mend.
-struct AskBackend {
-  std::string name;
-  Json arguments;
-  bool operator==(const AskBackend&) const = default;
-};
-
 using Step = std::variant<SendSignal, SignalTree, AwaitEnd, Wait, RunProgram, StartProgram,
-                          EndMarked, StartNode, WriteFile, Remove, FillDisk, AskBackend>;
+                          EndMarked, StartNode, Remove, FillDisk>;
 using Steps = std::vector<Step>;
 
 // The system command it amounts to.
@@ -127,7 +113,6 @@ Json json_of(const Steps& steps);
 Result<Step> step_of(const Json& json);
 Result<Steps> steps_of(const Json& json);
 
-// REQUIRES: not AskBackend.
 Result<void> perform(const Step& step);
 
 std::string signal_name(int number);  // "KILL"

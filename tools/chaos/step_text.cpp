@@ -70,10 +70,8 @@ Result<Step> unchecked_step_of(const std::string& kind, const Json& json) {
   if (kind == "start_node") {
     return StartNode{word("shoal"), word("folder"), word("name"), strings_of(json, "environment")};
   }
-  if (kind == "write") return WriteFile{word("path"), word("content")};
   if (kind == "remove") return Remove{word("path"), field(json, "all", false)};
   if (kind == "fill") return FillDisk{word("path"), field(json, "leave", std::uint64_t{0})};
-  if (kind == "ask") return AskBackend{word("name"), field(json, "arguments", Json())};
   return fail(ErrorCode::bad_input,
               text("the journal names a step '", kind, "' that this version does not know"));
 }
@@ -117,14 +115,10 @@ std::string text_of(const Step& step) {
             return with_environment(is.environment,
                                     {is.shoal, "dev", "start", is.name, "--dir", is.folder});
           },
-          [](const WriteFile& is) {
-            return text("printf %s ", quoted(is.content), " >", quoted(is.path));
-          },
           [](const Remove& is) { return text(is.all ? "rm -rf " : "rm -f ", quoted(is.path)); },
           [](const FillDisk& is) {
             return text("fallocate -l $(free bytes - ", is.leave, ") ", quoted(is.path));
           },
-          [](const AskBackend& is) { return text(is.name, " ", dumped(is.arguments)); },
       },
       step);
 }
@@ -180,17 +174,11 @@ Json json_of(const Step& step) {
                         {"name", is.name},
                         {"environment", is.environment}};
           },
-          [](const WriteFile& is) {
-            return Json{{"do", "write"}, {"path", is.path}, {"content", is.content}};
-          },
           [](const Remove& is) {
             return Json{{"do", "remove"}, {"path", is.path}, {"all", is.all}};
           },
           [](const FillDisk& is) {
             return Json{{"do", "fill"}, {"path", is.path}, {"leave", is.leave}};
-          },
-          [](const AskBackend& is) {
-            return Json{{"do", "ask"}, {"name", is.name}, {"arguments", is.arguments}};
           },
       },
       step);

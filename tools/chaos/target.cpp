@@ -17,11 +17,10 @@ struct Word {
   TargetKind kind;
 };
 constexpr std::array kWords{
-    Word{"all", TargetKind::all},       Word{"any", TargetKind::any},
-    Word{"half", TargetKind::half},     Word{"minority", TargetKind::minority},
-    Word{"third", TargetKind::third},   Word{"majority", TargetKind::majority},
-    Word{"rest", TargetKind::rest},     Word{"busiest", TargetKind::busiest},
-    Word{"idlest", TargetKind::idlest},
+    Word{"all", TargetKind::all},         Word{"any", TargetKind::any},
+    Word{"half", TargetKind::half},       Word{"minority", TargetKind::minority},
+    Word{"third", TargetKind::third},     Word{"majority", TargetKind::majority},
+    Word{"busiest", TargetKind::busiest}, Word{"idlest", TargetKind::idlest},
 };
 
 bool name_like(std::string_view word) {
@@ -119,12 +118,7 @@ Result<std::vector<std::string>> choose_by_pattern(const Target& target, const C
 std::vector<std::string> draw(std::size_t count, const Choice& choice, Random& random) {
   std::vector<std::string> order = choice.nodes;
   random.shuffle(order);
-  std::erase_if(order, [&choice](const std::string& name) {
-    return std::ranges::find(choice.taken, name) != choice.taken.end();
-  });
-  std::ranges::stable_partition(order, [&choice](const std::string& name) {
-    return std::ranges::find(choice.held, name) == choice.held.end();
-  });
+  order = put_last(order, choice.held);
   if (order.size() > count) order.resize(count);
   return order;
 }
@@ -152,14 +146,6 @@ Result<Target> parse_target(std::string_view words) {
     target.argument = words.substr(colon + 1);
     if (target.argument.empty() || !pattern_of(target.argument)) {
       return std::unexpected(bad(words, "what follows re: is no regular expression"));
-    }
-    return target;
-  }
-  if (words.starts_with("label=")) {
-    target.kind = TargetKind::label;
-    target.argument = words.substr(std::string_view("label=").size());
-    if (target.argument.find(':') == std::string::npos) {
-      return std::unexpected(bad(words, "write a label as label=zone:a"));
     }
     return target;
   }
@@ -218,24 +204,16 @@ Result<std::vector<std::string>> choose(const Target& target, const Choice& choi
       return choose_by_name(target, choice);
     case TargetKind::pattern:
       return choose_by_pattern(target, choice);
-    case TargetKind::label:
-      return fail(ErrorCode::bad_input,
-                  text("'", target.words, "': the nodes of this back end have no labels"));
     case TargetKind::all:
       return choice.nodes;
     case TargetKind::any:
       chosen = draw(target.count, choice, random);
       break;
-    case TargetKind::rest:
-      chosen = draw(choice.nodes.size(), choice, random);
-      break;
     default:
       chosen = draw(size_of(target.kind, choice.nodes.size()), choice, random);
       break;
   }
-  if (!chosen.empty()) return in_node_order(chosen, choice);
-  return fail(ErrorCode::bad_input, text("'", target.words, "' leaves no node: all ",
-                                         choice.nodes.size(), " are in the groups before it"));
+  return in_node_order(chosen, choice);
 }
 
 }  // namespace shoal::chaos

@@ -4,11 +4,9 @@
 //   all  any  any:2                    any: drawn, those first that no other fault holds
 //   half  minority  third  majority    drawn; minority and third leave every shard its majority
 //                                      unless they hit two homes of it
-//   rest                               in a partition: the nodes of no group before it
 //   owner(JOB)  replica(JOB)           who owns, or keeps a copy of, the job's record; JOB may be
 //                                      `load`: the load's newest job
 //   busiest  idlest                    by running and waiting tasks
-//   label=K:V                          back ends whose nodes have labels
 //
 // What is drawn is settled before the run begins, from the seed. What must be looked up in the
 // running cluster (looked_up() below) is settled, and told, when the fault is due.
@@ -28,14 +26,12 @@ namespace shoal::chaos {
 enum class TargetKind : std::uint8_t {
   names,
   pattern,
-  label,
   all,
   any,
   half,
   minority,
   third,
   majority,
-  rest,
   owner,
   replica,
   busiest,
@@ -45,7 +41,7 @@ enum class TargetKind : std::uint8_t {
 struct Target {
   TargetKind kind = TargetKind::names;
   std::vector<std::string> names;
-  std::string argument;     // The pattern, the label, the job.
+  std::string argument;     // The pattern, the job.
   std::uint32_t count = 1;  // Of `any`.
   std::string words;        // As it was written.
   bool operator==(const Target&) const = default;
@@ -60,7 +56,6 @@ bool drawn(const Target& target);
 struct Choice {
   std::vector<std::string> nodes;  // All of the cluster, in order.
   std::vector<std::string> held;   // By other faults at that time: drawn last.
-  std::vector<std::string> taken;  // By groups before this one: never drawn.
 };
 
 // In the order of the nodes; never empty. REQUIRES: not looked_up(target).

@@ -112,6 +112,17 @@ std::string_view trimmed(std::string_view whole) {
   return whole.substr(first, whole.find_last_not_of(kBlank) - first + 1);
 }
 
+std::vector<std::string> put_last(std::span<const std::string> words,
+                                  std::span<const std::string> later) {
+  std::vector<std::string> whole;
+  for (const bool last : {false, true}) {
+    for (const std::string& word : words) {
+      if ((std::ranges::find(later, word) != later.end()) == last) whole.push_back(word);
+    }
+  }
+  return whole;
+}
+
 std::string quoted(std::string_view word) {
   const auto plain = [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 ||

@@ -38,6 +38,10 @@ std::string joined(std::span<const std::string> words, std::string_view between 
 std::vector<std::string> split(std::string_view whole, char at);
 std::string_view trimmed(std::string_view whole);
 
+// In their order, but those that are in `later` after the others.
+std::vector<std::string> put_last(std::span<const std::string> words,
+                                  std::span<const std::string> later);
+
 // As a shell would read it back: plain words as they are, others in single quotes.
 std::string quoted(std::string_view word);
 std::string shell_line(std::span<const std::string> words);

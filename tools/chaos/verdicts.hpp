@@ -74,6 +74,9 @@ void bound_duration(Verdict& verdict, const Evidence& evidence, const char* name
 // The value that `share` (0 to 1) of the values do not exceed; absent when there are none.
 std::optional<Time> percentile(std::vector<Time> values, double share);
 
+// Fit for XML and HTML, attributes too.
+std::string xml_text(std::string_view words);
+
 // "PASS  lost  0  (limit 0)" and so on, aligned, with the details of what failed.
 std::string table_of(const Report& report);
 Json summary_of(const Evidence& evidence, const Report& report);
