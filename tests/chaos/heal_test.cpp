@@ -51,10 +51,10 @@ TEST_CASE("journal: every kind of step reads back as it was written") {
       SignalTree{process, SIGKILL, "n1's tasks"},
       AwaitEnd{process, Ms(500), "n1"},
       Wait{Ms(20)},
-      RunProgram{.words = {"umount", "-l", "/a b"}, .good = {0, 32}, .environment = {"A=1"}},
-      StartProgram{.words = {"x"}, .log = "/dev/null", .environment = {}},
+      RunProgram{.words = {"umount", "-l", "/a b"}, .good = {0, 32}},
+      StartProgram{.words = {"x"}, .log = "/dev/null"},
       EndMarked{.mark = "shoal-chaos-0123456789abcdef", .grace = Ms(7)},
-      StartNode{.shoal = "shoal", .folder = "/f", .name = "n1", .environment = {}},
+      StartNode{.shoal = "shoal", .folder = "/f", .name = "n1"},
       Remove{.path = "/f/ballast"},
       FillDisk{.path = "/f/ballast", .leave = 9},
   };

@@ -41,7 +41,6 @@ struct BackendOptions {
   std::string shoal;                          // The program.
   std::filesystem::path folder = "/var/tmp";  // Where a cluster of its own keeps its data.
   std::uint32_t nodes = 3;                    // Of a cluster of its own.
-  std::string cpus;                           // For each node; empty: the back end's choice.
   std::uint64_t disk_bytes = 0;   // Each node's disk is so small; 0: no disk of its own.
   std::vector<FaultKind> faults;  // What will be asked for: nodes may have to be started for it.
   bool imaginary = false;         // --dry-run: nothing is started, process ids are unknown.

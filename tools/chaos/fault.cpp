@@ -79,13 +79,6 @@ Result<Value> valued(Result<T> parsed) {
   return Value(*parsed);
 }
 
-Result<Value> parse_signed(std::string_view words) {
-  const bool negative = words.starts_with('-');
-  const auto value = parse_number(negative ? words.substr(1) : words);
-  if (!value) return std::unexpected(value.error());
-  return Value(negative ? -*value : *value);
-}
-
 }  // namespace
 
 std::span<const FaultRule> catalogue() { return rules(); }
@@ -113,7 +106,7 @@ Result<Value> parse_value(const ParameterRule& rule, std::string_view words) {
     case percent:
       return valued(parse_percent(words));
     case number:
-      return parse_signed(words);
+      return valued(parse_number(words));
     case size:
       return valued(parse_size(words));
     case word:

@@ -49,14 +49,6 @@ bool LocalBackend::own_disks() const { return own_ && options_.disk_bytes > 0 &&
 
 std::string LocalBackend::name() const { return own_ ? "local" : "local:" + folder_.string(); }
 
-std::string LocalBackend::help_of(const std::vector<std::string>& command) const {
-  std::vector<std::string> words{options_.shoal};
-  words.insert(words.end(), command.begin(), command.end());
-  words.push_back("--help");
-  const auto finished = run_program(words, Ms(10'000));
-  return finished && finished->exit_status == 0 ? finished->output : std::string();
-}
-
 Plan LocalBackend::birth() const {
   Plan plan;
   if (!own_) return plan;
@@ -70,13 +62,9 @@ Plan LocalBackend::birth() const {
                                                text("size=", options_.disk_bytes), "tmpfs", data}});
     unmount.push_back(RunProgram{.words = {"umount", "-l", data}, .good = {}});
   }
-  RunProgram dev{
+  plan.inject.push_back(RunProgram{
       .words = {options_.shoal, "dev", "-n", std::to_string(options_.nodes), "--dir", folder},
-      .limit = kBirthLimit};
-  if (!options_.cpus.empty() && help_of({"dev"}).find("--cpus") != std::string::npos) {
-    dev.words.insert(dev.words.end(), {"--cpus", options_.cpus});
-  }
-  plan.inject.push_back(std::move(dev));
+      .limit = kBirthLimit});
   // Nodes and supervisors bear the folder in their command lines.
   plan.heal.push_back(EndMarked{.mark = folder});
   plan.heal.insert(plan.heal.end(), unmount.begin(), unmount.end());
@@ -131,11 +119,6 @@ std::optional<std::string> LocalBackend::cannot(const Fault& fault) const {
     case Family::disk:
       return cannot_disk();
     case Family::members:
-      if (fault.word("end") == "leave" && help_of({"leave"}).empty()) {
-        return text(options_.shoal,
-                    " has no command `leave`, so nodes that joined could not go "
-                    "again");
-      }
       return std::nullopt;
     case Family::process:
     case Family::load:

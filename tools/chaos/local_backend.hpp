@@ -33,7 +33,6 @@ class LocalBackend : public Backend {
   Result<std::vector<BackendNode>> targets_of(const Injection& injection);
   std::optional<std::string> cannot_disk() const;
   bool own_disks() const;
-  std::string help_of(const std::vector<std::string>& command) const;
   StartNode start_step(const BackendNode& node, const std::string& program) const;
 
   BackendOptions options_;

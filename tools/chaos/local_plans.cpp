@@ -195,7 +195,6 @@ Result<Plan> LocalBackend::members(const Injection& injection) {
   const Fault& fault = injection.fault;
   const std::string token = random_token();
   const std::string end = fault.word("end");
-  const bool ends_tasks = help_of({"node"}).find("--end-tasks") != std::string::npos;
   const fs::path folder = own_ ? folder_ : options_.folder / (kOwnFolder + token);
   Random ports(injection.id, token);
   Plan plan;
@@ -208,11 +207,10 @@ Result<Plan> LocalBackend::members(const Injection& injection) {
         text("x", injection.id, fault.number("count") > 1 ? text("-", i + 1) : std::string());
     const std::string address = text("127.0.0.1:", *port);
     const std::string data = (folder / text(name, "-", token)).string();
-    std::vector<std::string> words{options_.shoal, "node", "--listen",  address,
-                                   "--name",       name,   "--data",    data,
-                                   "--cpus",       "1",    "--profile", "local"};
+    std::vector<std::string> words{options_.shoal, "node",   "--listen",   address,  "--name",
+                                   name,           "--data", data,         "--cpus", "1",
+                                   "--profile",    "local",  "--end-tasks"};
     for (const BackendNode& node : *all) words.insert(words.end(), {"--join", node.address});
-    if (ends_tasks) words.push_back("--end-tasks");
     plan.inject.push_back(StartProgram{.words = words, .log = (folder / (name + ".log")).string()});
     if (end == "leave") {
       plan.heal.push_back(RunProgram{

@@ -53,7 +53,7 @@ Result<void> perform(const Wait& step) {
 }
 
 Result<void> perform(const RunProgram& step) {
-  const auto finished = run_program(step.words, step.limit, step.environment);
+  const auto finished = run_program(step.words, step.limit);
   if (!finished) return std::unexpected(finished.error());
   const bool good =
       step.good.empty() || std::ranges::find(step.good, finished->exit_status) != step.good.end();
@@ -64,7 +64,7 @@ Result<void> perform(const RunProgram& step) {
 }
 
 Result<void> perform(const StartProgram& step) {
-  const auto started = start_detached(step.words, step.log, step.environment);
+  const auto started = start_detached(step.words, step.log);
   if (!started) return std::unexpected(started.error());
   return {};
 }
@@ -100,8 +100,8 @@ bool node_runs(const StartNode& step) {
 // `shoal dev start` waits until the node serves; whoever breaks a cluster must not. It is
 // interrupted once the node has a process, which goes on.
 Result<void> start_once(const StartNode& step, const fs::path& log, SteadyClock::time_point end) {
-  const auto dev = start_detached({step.shoal, "dev", "start", step.name, "--dir", step.folder},
-                                  log, step.environment);
+  const auto dev =
+      start_detached({step.shoal, "dev", "start", step.name, "--dir", step.folder}, log);
   if (!dev) return std::unexpected(dev.error());
   while (SteadyClock::now() < end) {
     const bool waits = !wait_for_end(*dev, Ms(10));

@@ -41,7 +41,6 @@ Result<Prepared> prepare(const RunOptions& options) {
                     .shoal = options.shoal,
                     .folder = options.folder,
                     .nodes = cluster.nodes,
-                    .cpus = cluster.cpus,
                     .disk_bytes = cluster.disk_bytes,
                     .faults = prepared.scenario.kinds(),
                     .imaginary = options.dry_run});

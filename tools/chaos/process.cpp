@@ -71,19 +71,6 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
   return all;
 }
 
-// This process's environment, and what is added to it.
-std::vector<std::string> environment_with(const std::vector<std::string>& added) {
-  std::vector<std::string> whole = added;
-  for (char** each = environ; *each != nullptr; ++each) {
-    const std::string_view entry = *each;
-    const std::string_view name = entry.substr(0, entry.find('=') + 1);
-    const bool replaced = std::ranges::any_of(
-        added, [name](const std::string& one) { return one.starts_with(name); });
-    if (!replaced) whole.emplace_back(entry);
-  }
-  return whole;
-}
-
 // What this tool blocks or ignores is not the child's.
 void default_signals(posix_spawnattr_t& attributes, short flags) {
   posix_spawnattr_init(&attributes);
@@ -212,8 +199,7 @@ std::vector<ProcessId> marked_processes(std::string_view mark) {
   return found;
 }
 
-Result<Finished> run_program(const std::vector<std::string>& words, Ms limit,
-                             const std::vector<std::string>& environment_added) {
+Result<Finished> run_program(const std::vector<std::string>& words, Ms limit) {
   // Files, not pipes: a daemon that the program leaves behind keeps its descriptors open.
   const File out(std::tmpfile());
   const File errors(std::tmpfile());
@@ -222,7 +208,6 @@ Result<Finished> run_program(const std::vector<std::string>& words, Ms limit,
                                     ". Free some space in /tmp"));
   }
   std::vector<std::string> arguments = words;
-  std::vector<std::string> variables = environment_with(environment_added);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
@@ -232,7 +217,7 @@ Result<Finished> run_program(const std::vector<std::string>& words, Ms limit,
   default_signals(attributes, 0);
   pid_t pid = 0;
   const int spawned = ::posix_spawnp(&pid, arguments.front().c_str(), &actions, &attributes,
-                                     pointers(arguments).data(), pointers(variables).data());
+                                     pointers(arguments).data(), environ);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (spawned != 0) {
@@ -256,8 +241,7 @@ Result<Finished> run_program(const std::vector<std::string>& words, Ms limit,
                   .error_output = contents(errors.get())};
 }
 
-Result<ProcessId> start_detached(const std::vector<std::string>& words, const fs::path& log,
-                                 const std::vector<std::string>& environment_added) {
+Result<ProcessId> start_detached(const std::vector<std::string>& words, const fs::path& log) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
@@ -266,10 +250,9 @@ Result<ProcessId> start_detached(const std::vector<std::string>& words, const fs
   posix_spawnattr_t attributes;
   default_signals(attributes, static_cast<short>(POSIX_SPAWN_SETSID));
   std::vector<std::string> arguments = words;
-  std::vector<std::string> variables = environment_with(environment_added);
   pid_t pid = 0;
   const int error = ::posix_spawnp(&pid, arguments.front().c_str(), &actions, &attributes,
-                                   pointers(arguments).data(), pointers(variables).data());
+                                   pointers(arguments).data(), environ);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {

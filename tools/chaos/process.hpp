@@ -61,13 +61,11 @@ struct Finished {
 };
 // Runs a program to its end. After `limit` it is killed and the result is an error; so it is when
 // it cannot be started, but not when its exit status is another than 0.
-Result<Finished> run_program(const std::vector<std::string>& words, Ms limit,
-                             const std::vector<std::string>& environment_added = {});
+Result<Finished> run_program(const std::vector<std::string>& words, Ms limit);
 
 // Starts a program in a session of its own; both output streams are appended to `log`.
 Result<ProcessId> start_detached(const std::vector<std::string>& words,
-                                 const std::filesystem::path& log,
-                                 const std::vector<std::string>& environment_added = {});
+                                 const std::filesystem::path& log);
 
 std::filesystem::path this_program();
 std::string boot_id();       // Differs after each boot of the machine.

@@ -170,7 +170,6 @@ std::string toml_of(const Scenario& scenario) {
       text("duration = ", exact(scenario.duration), "\nwarmup = ", exact(scenario.warmup),
            "\nsettle = ", exact(scenario.settle), "\n\n[cluster]\nnodes = ", scenario.cluster.nodes,
            "\nbackend = ", quoted_toml(scenario.cluster.backend), "\n");
-  if (!scenario.cluster.cpus.empty()) whole += text("cpus = ", scenario.cluster.cpus, "\n");
   if (scenario.cluster.disk_bytes > 0) whole += text("disk = ", scenario.cluster.disk_bytes, "\n");
   whole += toml_of(scenario.load);
   for (const FaultSpec& spec : scenario.faults) whole += toml_of(spec);

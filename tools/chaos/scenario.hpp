@@ -25,7 +25,6 @@ namespace shoal::chaos {
 struct ClusterSpec {
   std::uint32_t nodes = 5;
   std::string backend = "local";
-  std::string cpus;              // For each node; empty: the back end's choice.
   std::uint64_t disk_bytes = 0;  // A disk of that size for each node, where the back end can.
 };
 

@@ -71,10 +71,6 @@ void read_cluster(const toml::table& toml, ClusterSpec& cluster, Complaints& com
   table.take_count("nodes", cluster.nodes, 1, kNodesMax);
   table.take("backend", cluster.backend, as_it_is);
   table.take("disk", cluster.disk_bytes, parse_size);
-  if (const auto cpus = table.words("cpus")) {
-    if (parse_cpu_millis(*cpus)) cluster.cpus = *cpus;
-    if (cluster.cpus.empty()) table.complain("cpus", text("'", *cpus, "' is no number of cpus"));
-  }
   constexpr std::uint64_t kDiskBytesMin = 64ULL << 20;
   if (cluster.disk_bytes > 0 && cluster.disk_bytes < kDiskBytesMin) {
     table.complain("disk", text("a node needs ", size_text(kDiskBytesMin), " or more"));

@@ -52,7 +52,6 @@ struct RunProgram {
   std::vector<std::string> words;
   std::vector<int> good{0};  // Exit statuses that are no error; empty: all of them.
   Ms limit{30'000};
-  std::vector<std::string> environment;  // NAME=VALUE, added.
   bool operator==(const RunProgram&) const = default;
 };
 
@@ -61,7 +60,6 @@ struct RunProgram {
 struct StartProgram {
   std::vector<std::string> words;
   std::string log;
-  std::vector<std::string> environment;
   bool operator==(const StartProgram&) const = default;
 };
 
@@ -80,7 +78,6 @@ struct StartNode {
   std::string shoal;
   std::string folder;
   std::string name;
-  std::vector<std::string> environment;
   bool operator==(const StartNode&) const = default;
 };
 

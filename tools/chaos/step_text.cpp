@@ -17,13 +17,6 @@ std::string pid_text(const ProcessId& process) {
   return process ? std::to_string(process.pid) : "PID";
 }
 
-std::string with_environment(const std::vector<std::string>& variables,
-                             const std::vector<std::string>& words) {
-  std::string line;
-  for (const std::string& variable : variables) line += quoted(variable) + " ";
-  return line + shell_line(words);
-}
-
 Json json_of(const ProcessId& process) { return {{"pid", process.pid}, {"start", process.start}}; }
 
 ProcessId process_of(const Json& json) {
@@ -42,10 +35,7 @@ std::vector<std::string> strings_of(const Json& json, const char* name) {
 Ms ms_of(const Json& json, const char* name) { return Ms(field(json, name, std::int64_t{0})); }
 
 RunProgram run_program_of(const Json& json) {
-  RunProgram run{.words = strings_of(json, "words"),
-                 .good = {},
-                 .limit = ms_of(json, "limit_ms"),
-                 .environment = strings_of(json, "environment")};
+  RunProgram run{.words = strings_of(json, "words"), .good = {}, .limit = ms_of(json, "limit_ms")};
   for (const Json& each : field(json, "good", Json::array())) {
     if (each.is_number_integer()) run.good.push_back(each.get<int>());
   }
@@ -64,11 +54,11 @@ Result<Step> unchecked_step_of(const std::string& kind, const Json& json) {
   if (kind == "wait") return Wait{ms_of(json, "ms")};
   if (kind == "run") return run_program_of(json);
   if (kind == "start") {
-    return StartProgram{strings_of(json, "words"), word("log"), strings_of(json, "environment")};
+    return StartProgram{strings_of(json, "words"), word("log")};
   }
   if (kind == "end_marked") return EndMarked{word("mark"), ms_of(json, "grace_ms")};
   if (kind == "start_node") {
-    return StartNode{word("shoal"), word("folder"), word("name"), strings_of(json, "environment")};
+    return StartNode{word("shoal"), word("folder"), word("name")};
   }
   if (kind == "remove") return Remove{word("path"), field(json, "all", false)};
   if (kind == "fill") return FillDisk{word("path"), field(json, "leave", std::uint64_t{0})};
@@ -99,10 +89,9 @@ std::string text_of(const Step& step) {
                         " -f /dev/null  # ", is.who);
           },
           [](const Wait& is) { return text("sleep ", duration_text(is.time)); },
-          [](const RunProgram& is) { return with_environment(is.environment, is.words); },
+          [](const RunProgram& is) { return shell_line(is.words); },
           [](const StartProgram& is) {
-            return text(with_environment(is.environment, is.words), " >>", quoted(is.log),
-                        " 2>&1 &");
+            return text(shell_line(is.words), " >>", quoted(is.log), " 2>&1 &");
           },
           [](const EndMarked& is) {
             const std::string gently = is.grace > Ms(0)
@@ -112,8 +101,8 @@ std::string text_of(const Step& step) {
             return text(gently, "pkill -KILL -f ", quoted(is.mark));
           },
           [](const StartNode& is) {
-            return with_environment(is.environment,
-                                    {is.shoal, "dev", "start", is.name, "--dir", is.folder});
+            return shell_line(
+                std::vector<std::string>{is.shoal, "dev", "start", is.name, "--dir", is.folder});
           },
           [](const Remove& is) { return text(is.all ? "rm -rf " : "rm -f ", quoted(is.path)); },
           [](const FillDisk& is) {
@@ -155,14 +144,10 @@ Json json_of(const Step& step) {
             return Json{{"do", "run"},
                         {"words", is.words},
                         {"good", is.good},
-                        {"limit_ms", is.limit.count()},
-                        {"environment", is.environment}};
+                        {"limit_ms", is.limit.count()}};
           },
           [](const StartProgram& is) {
-            return Json{{"do", "start"},
-                        {"words", is.words},
-                        {"log", is.log},
-                        {"environment", is.environment}};
+            return Json{{"do", "start"}, {"words", is.words}, {"log", is.log}};
           },
           [](const EndMarked& is) {
             return Json{{"do", "end_marked"}, {"mark", is.mark}, {"grace_ms", is.grace.count()}};
@@ -171,8 +156,7 @@ Json json_of(const Step& step) {
             return Json{{"do", "start_node"},
                         {"shoal", is.shoal},
                         {"folder", is.folder},
-                        {"name", is.name},
-                        {"environment", is.environment}};
+                        {"name", is.name}};
           },
           [](const Remove& is) {
             return Json{{"do", "remove"}, {"path", is.path}, {"all", is.all}};

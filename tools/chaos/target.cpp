@@ -175,10 +175,6 @@ bool looked_up(const Target& target) {
   return target.kind >= TargetKind::owner && target.kind <= TargetKind::idlest;
 }
 
-bool drawn(const Target& target) {
-  return target.kind >= TargetKind::any && target.kind <= TargetKind::majority;
-}
-
 std::size_t size_of(TargetKind kind, std::size_t nodes) {
   const std::size_t minority = nodes > 2 ? (nodes - 1) / 2 : 1;
   switch (kind) {

@@ -50,7 +50,6 @@ struct Target {
 Result<Target> parse_target(std::string_view words);
 
 bool looked_up(const Target& target);
-bool drawn(const Target& target);
 
 // What stands still while targets are drawn.
 struct Choice {

@@ -62,26 +62,6 @@ std::optional<std::string> TomlTable::words(std::string_view key) {
   return words;
 }
 
-std::vector<std::string> TomlTable::list(std::string_view key) {
-  know(key);
-  const toml::node* node = table_.get(key);
-  if (node == nullptr) return {};
-  std::vector<std::string> all;
-  const auto* array = node->as_array();
-  if (array == nullptr) {
-    complain(key, "this is to be a list, such as [\"minority\", \"rest\"]");
-    return all;
-  }
-  for (const toml::node& each : *array) {
-    if (auto words = words_of(each)) {
-      all.push_back(std::move(*words));
-    } else {
-      complain(key, "its elements are to be strings");
-    }
-  }
-  return all;
-}
-
 const toml::table* TomlTable::table(std::string_view key) {
   know(key);
   const toml::node* node = table_.get(key);

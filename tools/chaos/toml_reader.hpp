@@ -36,7 +36,6 @@ class TomlTable {
   // The value as words: a string as it is, numbers and truth values as they are written. Absent
   // when the key is; a list or a table is complained about.
   std::optional<std::string> words(std::string_view key);
-  std::vector<std::string> list(std::string_view key);  // Of words.
   const toml::table* table(std::string_view key);
   std::vector<const toml::table*> tables(std::string_view key);  // A list of tables.
 
