@@ -52,7 +52,11 @@ std::vector<FaultRule> machine_rules() {
        Family::members,
        "more nodes join, and leave when it ends",
        {{"count", number, "1", "how many"},
-        {"end", word, "leave", "how they go", {"leave", "stop", "kill"}}},
+        {"end",
+         word,
+         "leave",
+         "how they go; after stop and kill their data is gone for good",
+         {"leave", "stop", "kill"}}},
        false},
   };
 }

@@ -119,7 +119,6 @@ std::optional<std::string> LocalBackend::cannot(const Fault& fault) const {
     case Family::disk:
       return cannot_disk();
     case Family::members:
-      return std::nullopt;
     case Family::process:
     case Family::load:
       break;
