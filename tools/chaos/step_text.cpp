@@ -91,22 +91,22 @@ std::string text_of(const Step& step) {
           [](const Wait& is) { return text("sleep ", duration_text(is.time)); },
           [](const RunProgram& is) { return shell_line(is.words); },
           [](const StartProgram& is) {
-            return text(shell_line(is.words), " >>", quoted(is.log), " 2>&1 &");
+            return text(shell_line(is.words), " >>", shell_word(is.log), " 2>&1 &");
           },
           [](const EndMarked& is) {
             const std::string gently = is.grace > Ms(0)
-                                           ? text("pkill -TERM -f ", quoted(is.mark), "; sleep ",
-                                                  duration_text(is.grace), "; ")
+                                           ? text("pkill -TERM -f ", shell_word(is.mark),
+                                                  "; sleep ", duration_text(is.grace), "; ")
                                            : std::string();
-            return text(gently, "pkill -KILL -f ", quoted(is.mark));
+            return text(gently, "pkill -KILL -f ", shell_word(is.mark));
           },
           [](const StartNode& is) {
             return shell_line(
                 std::vector<std::string>{is.shoal, "dev", "start", is.name, "--dir", is.folder});
           },
-          [](const Remove& is) { return text(is.all ? "rm -rf " : "rm -f ", quoted(is.path)); },
+          [](const Remove& is) { return text(is.all ? "rm -rf " : "rm -f ", shell_word(is.path)); },
           [](const FillDisk& is) {
-            return text("fallocate -l $(free bytes - ", is.leave, ") ", quoted(is.path));
+            return text("fallocate -l $(free bytes - ", is.leave, ") ", shell_word(is.path));
           },
       },
       step);

@@ -123,7 +123,7 @@ std::vector<std::string> put_last(std::span<const std::string> words,
   return whole;
 }
 
-std::string quoted(std::string_view word) {
+std::string shell_word(std::string_view word) {
   const auto plain = [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
            std::string_view("-_./:=,@%+~").find(c) != std::string_view::npos;
@@ -136,7 +136,7 @@ std::string quoted(std::string_view word) {
 
 std::string shell_line(std::span<const std::string> words) {
   std::string line;
-  for (const std::string& word : words) line += (line.empty() ? "" : " ") + quoted(word);
+  for (const std::string& word : words) line += (line.empty() ? "" : " ") + shell_word(word);
   return line;
 }
 

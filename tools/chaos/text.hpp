@@ -43,7 +43,7 @@ std::vector<std::string> put_last(std::span<const std::string> words,
                                   std::span<const std::string> later);
 
 // As a shell would read it back: plain words as they are, others in single quotes.
-std::string quoted(std::string_view word);
+std::string shell_word(std::string_view word);
 std::string shell_line(std::span<const std::string> words);
 
 // "90s", "5m", "2h30m", "250ms", "1d", "0". Not negative, at most 30 days.

@@ -19,6 +19,7 @@ constexpr double kGap = 34;
 constexpr double kChart = 130;
 constexpr Time kSecond{1'000'000};
 constexpr Time kLook{250'000};
+constexpr double kLeastWait = 1;  // Milliseconds: the bottom of its chart.
 constexpr std::uint32_t kMoveMin = 1;
 
 std::string number(double value) { return number_text(value, 1); }
@@ -305,14 +306,14 @@ class Drawing {
     const std::vector<Series> waits{{work.p50, "#2471a3", "median"},
                                     {work.p99, "#ca6f1e", "99 of 100"}};
     heading(waits_top_, "handed in to first start", waits);
-    constexpr double kLeast = 1;  // Milliseconds.
-    const double decades =
-        std::max(1.0, std::ceil(std::log10(std::max(10.0, std::ranges::max(work.p99)) / kLeast)));
+
+    const double decades = std::max(
+        1.0, std::ceil(std::log10(std::max(10.0, std::ranges::max(work.p99)) / kLeastWait)));
     const auto height = [decades](double value) {
-      return std::log10(std::max(value, kLeast) / kLeast) / decades * kChart;
+      return std::log10(std::max(value, kLeastWait) / kLeastWait) / decades * kChart;
     };
     for (int i = 0; i <= static_cast<int>(decades); ++i) {
-      const double value = kLeast * std::pow(10, i);
+      const double value = kLeastWait * std::pow(10, i);
       grid(waits_top_, height(value), duration_text(Ms(static_cast<std::int64_t>(value))));
     }
     for (const Series& series : waits) curve(series, waits_top_, height);
