@@ -67,8 +67,11 @@ Submission Load::submission_of(const Job& job, std::size_t number) const {
   Random random(options_.seed, text("job ", number));
   Submission submission{.name = options_.name, .spec = spec_of(job), .array = !job.single};
   for (std::uint32_t i = 0; i < job.tasks; ++i) {
-    submission.arguments.push_back(std::to_string(
-        random.between(options_.spec.sleep_least.count(), options_.spec.sleep_most.count())));
+    const LoadSpec& spec = options_.spec;
+    const bool longer = of_hundred(random, spec.longer);
+    const Time least = longer ? spec.longer_least : spec.sleep_least;
+    const Time most = longer ? spec.longer_most : spec.sleep_most;
+    submission.arguments.push_back(std::to_string(random.between(least.count(), most.count())));
   }
   submission.id = job.id;
   submission.nonce = job.nonce;

@@ -79,7 +79,9 @@ std::string toml_of(const LoadSpec& load) {
               "\nat_most_once = ", number_text(load.at_most_once, 2),
               "\ncpus = ", number_text(load.cpu_millis / 1000.0, 3), "\nbeat = ", exact(load.beat),
               "\npayload = \"sleep:", load.sleep_least.count(), "us~", load.sleep_most.count(),
-              "us\"\npace = \"", load.even ? "even" : "fast", "\"\n");
+              "us\"\nlonger = ", number_text(load.longer, 2),
+              "\nlonger_payload = \"sleep:", load.longer_least.count(), "us~",
+              load.longer_most.count(), "us\"\npace = \"", load.even ? "even" : "fast", "\"\n");
 }
 
 }  // namespace

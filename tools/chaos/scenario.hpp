@@ -37,6 +37,9 @@ struct LoadSpec {
   std::uint32_t in_flight = 4;  // Submissions of one client at once.
   Time sleep_least{5'000};      // Each task's length is drawn between these.
   Time sleep_most{20'000};
+  double longer = 0;  // Of a hundred tasks: so long instead.
+  Time longer_least{6'000'000};
+  Time longer_most{12'000'000};
   Ms beat{100};                    // A task that runs longer leaves a mark so often.
   std::uint32_t cpu_millis = 100;  // What a task asks for.
   bool even = true;                // Spread over `duration`; else as fast as acknowledged.

@@ -94,6 +94,11 @@ void read_load(const toml::table& toml, LoadSpec& load, Complaints& complaints) 
   table.take("payload", sleeps, parse_payload);
   load.sleep_least = sleeps.first;
   load.sleep_most = sleeps.second;
+  table.take("longer", load.longer, parse_percent);
+  std::pair longer{load.longer_least, load.longer_most};
+  table.take("longer_payload", longer, parse_payload);
+  load.longer_least = longer.first;
+  load.longer_most = longer.second;
   if (const auto pace = table.words("pace")) {
     const std::vector<std::string> paces{"even", "fast"};
     load.even = *pace == "even";
