@@ -49,7 +49,8 @@ class Planner {
     for (Ms at = scenario_.warmup + length(spec.every); at < scenario_.duration;
          at += length(spec.every)) {
       RandomSpec::Choice choice = pick(possible, random);
-      choice.fault.duration = length(choice.lasting.value_or(spec.lasting));
+      const Ms lasting = length(choice.lasting.value_or(spec.lasting));
+      if (choice.fault.kind != FaultKind::restart) choice.fault.duration = lasting;
       const auto active = std::ranges::count_if(
           schedule_.faults, [at](const Planned& each) { return overlap(each, at, at + Ms(1)); });
       if (std::cmp_greater_equal(active, spec.at_once)) continue;
