@@ -57,6 +57,7 @@ constexpr std::array<Named<Mark>, kMarkCount> kMarks{{
     {Mark::fence_fired, "fence fired"},
     {Mark::lease_lapsed, "lease lapsed"},
     {Mark::late_renewal, "late renewal did not revive"},
+    {Mark::claim_stalled, "claim not committed in time"},
     {Mark::late_grant_dropped, "late grant dropped"},
     {Mark::grant_unknown, "grant of an unknown transfer"},
     {Mark::grant_claim_gone, "grant found its claim gone"},

@@ -69,6 +69,7 @@ enum class Mark : std::uint8_t {
   fence_fired,            // The executing node ended an attempt whose lease was over.
   lease_lapsed,           // The owner released a claim whose lease was over.
   late_renewal,           // L4: it did not revive the claim.
+  claim_stalled,          // Not committed in time: it keeps no room.
   late_grant_dropped,     // L1: over before it could begin.
   grant_unknown,          // A transfer nobody waits for any more.
   grant_claim_gone,       // The claim was changed before the grant could leave.

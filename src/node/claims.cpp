@@ -8,6 +8,7 @@
 #include "node/watches.hpp"
 #include "scheduling/lease.hpp"
 #include "scheduling/transfer.hpp"
+#include "shard/quorum.hpp"
 
 namespace shoal::node {
 namespace {
@@ -40,6 +41,7 @@ bool Claims::claim_at_creation(Now now, TaskId id, const TaskSpec& spec) {
   if (!queue_.empty() || !runner_.takes_more() || !scheduling::fits(need, runner_.free())) {
     return false;
   }
+  if (stalled(task::shard_of(id, context_.shard_count))) return false;
   runner_.reserve(need);
   proposed_[id] = {now.steady, need};
   return true;
@@ -114,6 +116,7 @@ void Claims::pump(Now now) {
     // Room that was asked for elsewhere is better filled from here.
     if (!popped) popped = queue_.pop_first(runner_.free());
     if (!popped) break;
+    if (put_off(now, popped->task)) continue;
     auto ready = still_ready(popped->task);
     if (!ready) continue;
     runner_.reserve(popped->need);
@@ -179,8 +182,10 @@ void Claims::on_claimed(Now now, ShardId shard, TaskId id, const task::TaskRecor
     return;
   }
   TimePoint begun = now.steady;
+  bool late = false;
   if (const auto proposed = proposed_.find(id); proposed != proposed_.end()) {
     begun = proposed->second.at;
+    late = proposed->second.stalled;
     runner_.unreserve(proposed->second.need);
     proposed_.erase(proposed);
   }
@@ -189,6 +194,10 @@ void Claims::on_claimed(Now now, ShardId shard, TaskId id, const task::TaskRecor
   const AttemptId attempt{id, task.attempt};
   // A built-in noop is over before anybody could ask after its lease.
   if (job->spec.kind != TaskKind::noop) leases_.hold(now, shard, id, task);
+  // Its room was not kept so long: other work may have it.
+  if (late && !runner_.may_hold(scheduling::need_of(job->spec))) {
+    return on_give_back(now, context_.self(), {{{attempt, shard}}});
+  }
   runner_.accept(now,
                  {.attempt = attempt,
                   .shard = shard,
@@ -241,11 +250,13 @@ void Claims::on_pull(Now now, NodeId from, const wire::Pull& pull) {
       std::min({half, std::size_t{pull.count_max}, std::size_t{kGrantItemsMax}});
   scheduling::Resources room{pull.cpu_millis, pull.memory_bytes};
   const std::uint64_t operation = ++last_grant_;
-  PendingGrant pending{.to = from, .transfer = pull.transfer, .pull_sent = pull.sent};
+  PendingGrant pending{
+      .to = from, .transfer = pull.transfer, .pull_sent = pull.sent, .begun = now.steady};
   std::size_t bytes = 0;
   while (pending.waiting < most && bytes < kListBytesMax) {
     const auto popped = queue_.pop_last(room);
     if (!popped) break;
+    if (put_off(now, popped->task)) continue;
     auto ready = still_ready(popped->task);
     if (!ready) continue;
     room -= popped->need;
@@ -369,9 +380,45 @@ void Claims::give_back(Now now, NodeId node, const wire::HeldAttempt& item) {
   backs_[id] = {item.attempt, node};
 }
 
+// Liveness only steers: what is put off is looked at again.
+bool Claims::stalled(ShardId shard) const {
+  if (stalled_.contains(shard)) return true;
+  const wire::ShardConfig* config = context_.shards->config(shard);
+  return config != nullptr && !shard::quorum({}, *config, [&](NodeId node) {
+           if (node == context_.self()) return true;
+           const membership::Member* member = context_.membership->find(node);
+           return member != nullptr && !member->gone();
+         });
+}
+
+bool Claims::put_off(Now now, const scheduling::ReadyTask& task) {
+  if (!stalled(task.shard)) return false;
+  wait_until(now.steady + kStalledPause, task.shard, task.task);
+  return true;
+}
+
+void Claims::note_stalled(Now now) {
+  for (auto& [id, proposed] : proposed_) {
+    if (proposed.stalled || now.steady - proposed.at < kStalledAfter) continue;
+    probes::mark(probes::Mark::claim_stalled);
+    runner_.unreserve(std::exchange(proposed.need, {}));
+    proposed.stalled = true;
+    stalled_.insert(task::shard_of(id, context_.shard_count));
+  }
+  std::vector<std::uint64_t> due;
+  for (const auto& [operation, pending] : grants_) {
+    if (now.steady - pending.begun >= kStalledAfter) due.push_back(operation);
+  }
+  for (const std::uint64_t operation : due) {
+    // What is committed later waits for the end of its lease, or for its node's next renewal.
+    send_grant(now, operation);
+  }
+}
+
 void Claims::on_time(Now now) {
   if (now.steady < next_sweep_) return;
   next_sweep_ = now.steady + kSweepInterval;
+  note_stalled(now);
   std::erase_if(transfers_,
                 [&](const auto& entry) { return entry.second.forget_at <= now.steady; });
 }
@@ -394,6 +441,7 @@ void Claims::flush() {
 
 void Claims::drop_shard(ShardId shard) {
   queue_.drop_shard(shard);
+  stalled_.erase(shard);
   std::erase_if(delayed_, [shard](const auto& entry) { return entry.second.shard == shard; });
   leases_.drop_shard(shard);
   const auto there = [&](const auto& entry) {
@@ -428,7 +476,8 @@ void Claims::drop_shard(ShardId shard) {
 
 TimePoint Claims::wake_at() const {
   TimePoint at = kNever;
-  if (!transfers_.empty()) at = std::min(at, next_sweep_);
+  const bool sweeps = !transfers_.empty() || !proposed_.empty() || !grants_.empty();
+  if (sweeps) at = std::min(at, next_sweep_);
   if (!queue_.empty()) at = std::min(at, next_hint_);
   if (!delayed_.empty()) at = std::min(at, delayed_.begin()->first);
   return at;

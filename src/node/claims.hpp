@@ -4,6 +4,11 @@
 // in advance of a free slot when tasks are short; other nodes pull. How long a claim holds is for
 // node/leases.hpp. Limits: one pull is granted at most kGrantItemsMax tasks and at most half of the
 // backlog; a transfer is remembered for kTransferMemory, so that a repeated pull is answered alike.
+//
+// A claim that is not committed within kStalledAfter keeps neither this node's room nor the rest of
+// its grant waiting, and nothing more is claimed in its shard before something commits there, nor
+// while a majority of its home is dead: a shard without its majority must not hold up the work of
+// those that have theirs (live 1).
 #pragma once
 
 #include <cstdint>
@@ -26,6 +31,8 @@ namespace shoal::node {
 inline constexpr std::uint32_t kGrantItemsMax = 32;
 inline constexpr std::size_t kSelfClaimsMax = 1024;  // Claimed for this node in one go.
 inline constexpr Duration kTransferMemory = std::chrono::seconds(10);
+inline constexpr Duration kStalledAfter = std::chrono::seconds(1);
+inline constexpr Duration kStalledPause = std::chrono::seconds(2);  // Then its tasks are looked at.
 
 class Watches;
 
@@ -47,6 +54,8 @@ class Claims {
   task::TaskRecord bound(task::TaskRecord task, const TaskSpec& spec, NodeId node,
                          std::uint64_t transfer) const;
 
+  // Something is committed in the shard.
+  void on_commit(ShardId shard) { stalled_.erase(shard); }
   // Called for commits of tasks, by what the committed version says.
   void on_ready(Now now, ShardId shard, TaskId id, const task::TaskRecord& task);
   void on_claimed(Now now, ShardId shard, TaskId id, const task::TaskRecord& task,
@@ -82,6 +91,7 @@ class Claims {
     NodeId to;
     std::uint64_t transfer = 0;
     TimePoint pull_sent;
+    TimePoint begun;
     std::size_t waiting = 0;
     std::vector<wire::HeldAttempt> items;  // Committed so far, in order of commit.
     std::vector<ShardId> shards;           // Of all its claims.
@@ -102,6 +112,9 @@ class Claims {
     const ShardJob* job = nullptr;
   };
   std::optional<Ready> still_ready(const scheduling::ReadyTask& task);
+  bool stalled(ShardId shard) const;
+  bool put_off(Now now, const scheduling::ReadyTask& task);  // Its shard is stalled.
+  void note_stalled(Now now);
   void claim(Now now, const scheduling::ReadyTask& ready, Ready found, NodeId node,
              std::uint64_t transfer, std::uint64_t operation);
   void send_grant(Now now, std::uint64_t operation);
@@ -122,6 +135,7 @@ class Claims {
   struct Proposed {
     TimePoint at;  // The lease of a claim for this node itself counts from here.
     scheduling::Resources need;
+    bool stalled = false;  // Its need is not reserved any more.
   };
   std::map<TaskId, Proposed> proposed_;  // Claims for this node, not committed yet.
   std::map<std::uint64_t, PendingGrant> grants_;
@@ -131,7 +145,8 @@ class Claims {
     AttemptId attempt;
     NodeId to;
   };
-  std::map<TaskId, Reported> backs_;    // Acknowledged when the release is committed.
+  std::map<TaskId, Reported> backs_;  // Acknowledged when the release is committed.
+  std::set<ShardId> stalled_;
   std::map<TaskId, Reported> relayed_;  // Outcomes that came through another node.
   std::map<NodeId, std::vector<AttemptId>> outcome_acks_;
   std::map<NodeId, std::vector<AttemptId>> give_back_acks_;

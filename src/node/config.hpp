@@ -25,8 +25,12 @@ struct Mutations {
   bool no_lease_wait = false;            // L3: a new owner takes found claims for over at once.
   bool lease_wait_from_prepare = false;  // L3: it counts from before its promises were a quorum.
   bool renew_unlisted = false;           // Hole 15: a renewal extends what it does not list, too.
-  bool no_fence = false;                 // Hole 14: an attempt runs on beyond its lease.
-  bool deaths_unlimited = false;         // Hole 24: a task may take any number of nodes with it.
+  bool incomplete_as_complete = false;   // Hole 15: every renewal is taken for a complete one.
+  bool release_open_transfer = false;  // Hole 15: what an open transfer may bring counts as absent.
+  bool start_from_closed = false;      // Hole 15: a node starts from a transfer it called closed.
+  bool boot_epoch_proves = false;      // A higher boot epoch ends the attempts of lower ones.
+  bool no_fence = false;               // Hole 14: an attempt runs on beyond its lease.
+  bool deaths_unlimited = false;       // Hole 24: a task may take any number of nodes with it.
   bool operator==(const Mutations&) const = default;
 };
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/log.hpp"
+#include "base/probes.hpp"
 
 namespace shoal::node {
 namespace {
@@ -53,6 +54,7 @@ bool Expiry::end_task(Now now, ShardId shard, TaskId id) {
   }
   const Token token{
       .change = Change::cancel, .from = held->task.state, .to = TaskState::expired, .operation = 0};
+  probes::mark(probes::Mark::expired_given);
   held->task.state = TaskState::expired;
   store_.put(now, shard, id, *held, token);
   return false;

@@ -57,6 +57,7 @@ class Gateway {
   void on_output_piece(Now now, task::OutputPiece piece);
   void on_output_data(Now now, NodeId from, wire::OutputData data);
   void on_peer_closed(Now now, NodeId peer);
+  void on_suspect(Now now, NodeId peer) { calls_.on_peer_closed(now, peer); }
   void on_time(Now now);
   TimePoint wake_at() const;
   void flush(Now now);

@@ -5,6 +5,7 @@
 
 #include "base/format.hpp"
 #include "base/log.hpp"
+#include "base/probes.hpp"
 #include "node/node.hpp"
 #include "shard/quorum.hpp"
 
@@ -241,6 +242,7 @@ void IdentityGuard::on_message(Now now, const Source& source, const wire::StoreA
   for (const wire::StoreMark& mark : {message.newest, message.settled, highest}) {
     if (fits(mark)) continue;
     const bool another = mark.boot_nonce != context_.boot_nonce;
+    probes::mark(probes::Mark::rolled_back_refused);
     return refuse(
         format("{} remembers of this node what its store does not hold (start {}, sequence {}; the "
                "store: start {}, sequence {}): the data folder is an old copy, restored from a "
@@ -275,6 +277,7 @@ void IdentityGuard::on_message(Now, const Source& source, const wire::SameKey& m
   if (refused_) return;
   if (message.heard != context_.boot_nonce) return pass_on(source, message);
   if (message.boot_nonce == context_.boot_nonce) return;
+  probes::mark(probes::Mark::same_key_refused);
   const std::string other = format(
       "Another process with a copy of this node's data folder was started at {}, while this "
       "one runs",

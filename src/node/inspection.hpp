@@ -33,6 +33,7 @@ struct Node::Inspection {
   wire::Incarnation incarnation;                              // Its own.
   std::vector<ShardId> owned;
   std::uint32_t ready = 0;                 // Ready tasks in the queue, those in back-off left out.
+  bool takes_work = true;                  // Not stopping, draining or short of disk.
   std::vector<ReadyNeed> ready_needs;      // One each for the distinct needs in the queue; <= 16.
   std::uint32_t cpu_millis = 0;            // Capacity.
   std::uint32_t cpu_millis_started = 0;    // Of started attempts.

@@ -8,6 +8,7 @@
 
 #include "base/format.hpp"
 #include "base/log.hpp"
+#include "base/probes.hpp"
 #include "wire/persist.hpp"
 
 namespace shoal::node {
@@ -273,6 +274,7 @@ void JobOwner::await_description(Now now, ShardId shard, JobId id, ShardJob& job
 // E3: what is past its retention by this owner's clock may still be read, and not be changed.
 bool JobOwner::expiring(const Request& request, JobId job, Now now) {
   if (!past_retention(job, now)) return false;
+  probes::mark(probes::Mark::expiring_refused);
   operations_.refuse(request.gateway, request.id, ErrorCode::expired,
                      format("job {} is past its retention and about to go; nothing of it can be "
                             "changed any more",
@@ -460,6 +462,7 @@ void JobOwner::handle(Now, const Request& request, const wire::GetTail& get) {
 void JobOwner::on_committed(Now now, ShardId shard, const wire::RecordKey& key,
                             const Token& token) {
   ++context_.counters.commits;
+  claims_.on_commit(shard);
   const task::RecordName name = record_name(key);
   if (name.kind == task::RecordKind::job) store_.index_job(shard, name.job);
   if (token.change == Change::job) {

@@ -163,7 +163,7 @@ void Leases::on_renew(Now now, NodeId from, const wire::Renew& renew) {
       shards.insert(claim.shard);
       pending.candidates.push_back({claim.attempt, claim.shard});
     }
-  } else if (renew.complete) {
+  } else {
     release_absent(now, from, renew);
   }
   pending.shards.assign(shards.begin(), shards.end());
@@ -261,6 +261,7 @@ void Leases::on_grown(Now now, ShardId shard, TaskId id, std::uint64_t operation
 
 bool Leases::closed(const Claim& claim, NodeId from, const wire::Renew& renew) const {
   if (scheduling::closed(claim.transfer, renew)) return true;
+  if (context_.config.mutations.release_open_transfer) return true;
   // What this node claims for itself is in its hands the moment it is committed.
   return from == context_.self() && scheduling::self_granted(claim.transfer) &&
          scheduling::transfer_epoch(claim.transfer) == context_.boot_epoch &&
@@ -271,15 +272,19 @@ bool Leases::closed(const Claim& claim, NodeId from, const wire::Renew& renew) c
 // under this boot epoch it names until the end is recorded.
 void Leases::release_absent(Now now, NodeId from, const wire::Renew& renew) {
   const auto node = by_node_.find(from);
-  if (node == by_node_.end()) return;
+  const Mutations& mutations = context_.config.mutations;
+  const bool complete = renew.complete || mutations.incomplete_as_complete;
+  if (node == by_node_.end() || (!complete && !mutations.boot_epoch_proves)) return;
   std::set<AttemptId> named;
   for (const wire::HeldAttempt& item : renew.items) named.insert(item.attempt);
   const std::vector<TaskId> all(node->second.begin(), node->second.end());
   for (const TaskId id : all) {
     const Claim claim = claims_.at(id);
-    if (named.contains(claim.attempt) || !closed(claim, from, renew)) continue;
-    if (!context_.serves(claim.shard) || !theirs({claim.attempt, claim.shard}, from)) continue;
     const bool former = scheduling::transfer_epoch(claim.transfer) != renew.boot_epoch;
+    const bool proved = former && mutations.boot_epoch_proves;
+    const bool absent = complete && !named.contains(claim.attempt) && closed(claim, from, renew);
+    if (!proved && !absent) continue;
+    if (!context_.serves(claim.shard) || !theirs({claim.attempt, claim.shard}, from)) continue;
     auto held = store_.proposed(claim.shard, id);
     if (!release(now, claim.shard, id, std::move(*held), former ? End::vanished : End::unstarted)) {
       continue;
@@ -304,7 +309,9 @@ void Leases::lapse(Now now) {
       continue;
     }
     const membership::Member* member = context_.membership->find(claim.node);
-    const bool death = claim.heard || member == nullptr || member->gone();
+    // Who died while owners changed was not heard by this one: its silence as a member tells.
+    const bool silent = member == nullptr || member->state != wire::MemberState::alive;
+    const bool death = claim.heard || silent;
     auto held = store_.proposed(claim.shard, id);
     if (!release(now, claim.shard, id, std::move(*held), death ? End::died : End::lapsed)) continue;
     probes::mark(probes::Mark::lease_lapsed);

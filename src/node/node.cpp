@@ -193,6 +193,7 @@ Node::Inspection Node::inspect() const {
   for (std::uint32_t shard = 0; shard < parts.context.shard_count; ++shard) {
     if (parts.shards.owns(ShardId{shard})) seen.owned.push_back(ShardId{shard});
   }
+  seen.takes_work = parts.context.takes_work();
   seen.ready = static_cast<std::uint32_t>(parts.claims.queue().size());
   for (const scheduling::Resources& need : parts.claims.queue().needs(16)) {
     seen.ready_needs.push_back({static_cast<std::uint32_t>(need.cpu_millis), need.memory_bytes});

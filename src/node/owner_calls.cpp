@@ -99,20 +99,26 @@ NodeId OwnerCalls::sent_to(std::uint64_t call) const {
   return found == calls_.end() ? NodeId{} : found->second.to;
 }
 
-// While the best known owner is away, its home is asked in turn: whoever took over is there, and
-// the others know it before the table has spread.
+bool OwnerCalls::silent(NodeId node) const {
+  if (node == context_.self()) return false;
+  const membership::Member* member = context_.membership->find(node);
+  return member == nullptr || member->state != wire::MemberState::alive;
+}
+
+// While the best known owner is away or suspected, its home is asked in turn: whoever took over is
+// there, and the others know it before the table has spread. A suspect may be well all the same, so
+// it has its turn too, the last.
 NodeId OwnerCalls::target(const Call& call) const {
   const NodeId best = owner(call.shard);
-  const membership::Member* member = context_.membership->find(best);
-  const bool away = best != context_.self() && (member == nullptr || member->gone());
-  if (!away) return best;
+  if (!silent(best)) return best;
   const wire::TableEntry* entry = context_.table->find(call.shard);
   if (entry == nullptr) return {};
   std::vector<NodeId> present;
   for (const NodeId node : entry->config.home) {
-    const membership::Member* home = context_.membership->find(node);
-    if (node == context_.self() || (home != nullptr && !home->gone())) present.push_back(node);
+    if (!silent(node)) present.push_back(node);
   }
+  const membership::Member* member = context_.membership->find(best);
+  if (member != nullptr && !member->gone()) present.push_back(best);
   return present.empty() ? best : present[call.tries % present.size()];
 }
 
@@ -221,7 +227,7 @@ void OwnerCalls::flush(Now now) {
     call.to = target(call);
     call.sent = now.steady;
     ++call.tries;
-    schedule(id, call, now.steady + kAnswerTimeout);
+    schedule(id, call, now.steady + (silent(call.to) ? kOwnerRetry : kAnswerTimeout));
     if (call.to) add(call.to, id, call.shard, call.body, call.bytes);
   }
   for (auto& [to, message] : messages) context_.send(to, std::move(message.first));

@@ -72,6 +72,7 @@ class OwnerCalls {
   std::size_t size() const { return calls_.size(); }
 
   void on_replies(Now now, NodeId from, wire::OwnerReplies replies);
+  // Its stream closed, or it is suspected: what it was asked is asked again soon.
   void on_peer_closed(Now now, NodeId peer);
   void on_time(Now now);
   TimePoint wake_at() const { return due_.empty() ? kNever : due_.begin()->first; }
@@ -100,6 +101,7 @@ class OwnerCalls {
   void finish(Now now, Calls::iterator call, NodeId from, wire::OwnerReplyBody& body);
   bool retried(Now now, NodeId from, std::uint64_t id, Call& call,
                const wire::OwnerReplyBody& body);
+  bool silent(NodeId node) const;
   NodeId target(const Call& call) const;
   std::string why_unavailable(const Call& call) const;
 

@@ -210,6 +210,7 @@ bool Node::Parts::drain_membership(Now at) {
     log::info("node", "{} ({}) is {}", short_text(event.node),
               member == nullptr ? "" : member->info.name, membership::to_string(event.change));
     if (event.change == membership::Change::alive) leases.on_member_alive(event.node);
+    if (event.change == membership::Change::suspect) gateway.on_suspect(at, event.node);
     if (gone) {
       runner.on_member_gone(event.node);
       gateway.on_peer_closed(at, event.node);

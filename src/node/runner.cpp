@@ -209,7 +209,8 @@ void Runner::on_grant(Now now, NodeId from, const wire::Grant& grant) {
                        });
     if (known) continue;
     // A transfer nobody waits for any more; or own work has taken the room meanwhile.
-    const bool wanted = pull && item.spec < grant.specs.size() && takes_more() &&
+    const bool open = pull || context_.config.mutations.start_from_closed;
+    const bool wanted = open && item.spec < grant.specs.size() && takes_more() &&
                         scheduling::fits(scheduling::need_of(grant.specs[item.spec]),
                                          capacity_ - unstarted_ - reserved_);
     if (!wanted) {
@@ -218,9 +219,10 @@ void Runner::on_grant(Now now, NodeId from, const wire::Grant& grant) {
       continue;
     }
     // L1. What the owner echoes is the first or a later try of the pull, and never in the future.
-    const TimePoint sent = context_.config.mutations.lease_from_receipt
-                               ? now.steady
-                               : std::clamp(grant.pull_sent, pull->sent, now.steady);
+    const TimePoint sent =
+        context_.config.mutations.lease_from_receipt
+            ? now.steady
+            : std::clamp(grant.pull_sent, pull ? pull->sent : TimePoint{}, now.steady);
     const TimePoint lease_end =
         scheduling::lease_end_at_executor(sent, std::chrono::milliseconds(item.lease_ms));
     accept(now, {item.attempt, item.shard, from, lease_end}, grant.specs[item.spec], item.argument);

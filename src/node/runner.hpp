@@ -58,6 +58,10 @@ class Runner {
   }
   // Room for tasks to start at once.
   scheduling::Resources free() const;
+  // A grant of that much may be held here until there is room to start it (invariant 2).
+  bool may_hold(const scheduling::Resources& need) const {
+    return scheduling::fits(need, capacity_ - unstarted_ - reserved_);
+  }
   // The owner's own claims that are not committed yet count against room().
   void reserve(const scheduling::Resources& need) { reserved_ += need; }
   void unreserve(const scheduling::Resources& need) { reserved_ -= need; }

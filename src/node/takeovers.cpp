@@ -92,6 +92,13 @@ void Takeovers::fire(Now now, ShardId shard) {
   if (!same || context_.shards->owns(shard) || !home_of(shard)) return;
   entry.strikes = 0;
   entry.complaint = false;
+  begin(now, shard);
+}
+
+// An answer to a question asked before is of an owner that this candidate deposes: it must not
+// yield to that one.
+void Takeovers::begin(Now now, ShardId shard) {
+  set_due(shard, watched(shard), Phase::idle, kNever);
   log::debug("node", "{} is a candidate for shard {}", short_text(context_.self()),
              static_cast<std::uint32_t>(shard));
   context_.shards->take_over(now.steady, shard);
@@ -230,9 +237,7 @@ void Takeovers::on_answer(Now now, NodeId from, const wire::OwnershipItem& item)
 void Takeovers::on_message(Now now, NodeId, const wire::HandOver& message) {
   if (context_.disk_low) return;  // It would only be handed on.
   for (const ShardId shard : message.shards) {
-    if (home_of(shard) && !context_.shards->owns(shard)) {
-      context_.shards->take_over(now.steady, shard);
-    }
+    if (home_of(shard) && !context_.shards->owns(shard)) begin(now, shard);
   }
 }
 
@@ -274,7 +279,7 @@ void Takeovers::take_back(Now now) {
     ++taken;
     watched(shard).lost_at = now.steady;  // Once in that time: each try costs the owner its ballot.
     probes::mark(probes::Mark::shard_taken_back);
-    context_.shards->take_over(now.steady, shard);
+    begin(now, shard);
   }
 }
 

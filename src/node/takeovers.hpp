@@ -81,6 +81,7 @@ class Takeovers {
   void ask(Now now, ShardId shard, NodeId owner);
   void wait_for_rank(Now now, ShardId shard);
   void fire(Now now, ShardId shard);
+  void begin(Now now, ShardId shard);
   void take_back(Now now);
   void hand_over(Now now);
   void ask_of_leftover(ShardId shard);

@@ -255,7 +255,7 @@ bool Owner::on_time(TimePoint now, const Replica& replica, Effects& effects) {
     // that, and nothing else may come that does, once the window is full.
     const bool overtaken = !peer.outstanding.empty() && peer.outstanding.front().late;
     const bool wanted = peer.silent || peer.digest_wanted || peer.ask_again || overtaken ||
-                        (lacks_state && peer.outstanding.empty());
+                        learns(peer.node) || (lacks_state && peer.outstanding.empty());
     if (wanted && peer.probe_at <= now) probe(now, peer, effects);
     busy = busy || wanted || lacks_state || !peer.outstanding.empty() || !peer.missing.empty() ||
            peer.left_at != TimePoint{};

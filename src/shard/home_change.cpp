@@ -5,6 +5,7 @@
 
 #include "base/assert.hpp"
 #include "base/log.hpp"
+#include "base/probes.hpp"
 #include "shard/owner.hpp"
 #include "shard/quorum.hpp"
 
@@ -21,6 +22,9 @@ bool Owner::acknowledged(NodeId node) const {
   const Peer* known = peer(node);
   return known != nullptr && known->config_acked == config_.id;
 }
+
+// Of the target of a change that is not joint yet: whether it still answers is to be known.
+bool Owner::learns(NodeId node) const { return config_.next.empty() && among(target_, node); }
 
 bool Owner::config_held() const {
   return quorum(settings_.mutations, config_, [this](NodeId node) { return acknowledged(node); });
@@ -71,6 +75,7 @@ bool Owner::change_home(TimePoint now, std::vector<NodeId> target, Replica& repl
   for (const NodeId node : target) {
     if (!among(config_.home, node)) config.learners.push_back(node);
   }
+  probes::mark(probes::Mark::home_change_began);
   target_ = std::move(target);
   learning_since_ = now;
   if (config.learners != config_.learners) set_config(now, std::move(config), replica, effects);
@@ -169,13 +174,16 @@ void Owner::announce(TimePoint now, const Replica& replica, Effects& effects) {
 
 void Owner::advance_change(TimePoint now, Replica& replica, Effects& effects) {
   if (!target_.empty() && config_.next.empty()) {
+    // One that has fallen silent since counts no more: there is no way back out of joint (hole 7).
     const auto ready = [&](NodeId node) {
       Peer* known = peer(node);
-      return known != nullptr && acknowledged(node) && caught_up(*known);
+      if (known == nullptr || !acknowledged(node) || !caught_up(*known)) return false;
+      return node == self_ || now <= known->heard + 2 * settings_.retransmit_after;
     };
     const bool enough = std::ranges::all_of(target_, ready) ||
                         (now >= learning_since_ + settings_.learn_max && majority(target_, ready));
     if (!(enough && config_held()) && !settings_.mutations.no_learners) return;
+    probes::mark(probes::Mark::home_change_joint);
     wire::ShardConfig config = config_;  // G2.
     ++config.id.seq;
     config.learners.clear();
@@ -214,6 +222,7 @@ void Owner::go_final(TimePoint now, Replica& replica, Effects& effects) {
   wire::ShardConfig config = config_;
   ++config.id.seq;
   config.home = std::exchange(config.next, {});
+  probes::mark(probes::Mark::home_change_final);
   pause_until_ = {};
   set_config(now, std::move(config), replica, effects);
 }
@@ -259,6 +268,7 @@ void Owner::retire(TimePoint now, NodeId node) {
 void Owner::raise_floor(TimePoint now, std::uint64_t floor, std::uint64_t wall, Replica& replica,
                         Effects& effects) {
   if (floor <= floor_) return;
+  probes::mark(probes::Mark::floor_raised);
   SHOAL_ASSERT(dirty_.empty());
   floor_ = floor;
   floor_refused_ = !replica.adopt_floor(floor, wall, settings_.mutations, effects.output.writes);

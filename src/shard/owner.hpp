@@ -163,6 +163,7 @@ class Owner {
   void enter(TimePoint now, NodeId node, const Replica& replica, Effects& effects);
   void announce(TimePoint now, const Replica& replica, Effects& effects);
   bool acknowledged(NodeId node) const;
+  bool learns(NodeId node) const;
   bool config_held() const;
   bool caught_up(Peer& peer) const;
   bool holds_everything(const Peer& peer) const;

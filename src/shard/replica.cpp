@@ -139,6 +139,7 @@ void Replica::take(wire::WriteItem& item, const Mutations& mutations, wire::AckI
     if (record.version.version == 0 || item.ballot < record.version.ballot)
       continue;  // No owner's.
     if (at_or_below(record.key, state_.floor)) {
+      probes::mark(probes::Mark::gone_answered);
       ack.exceptions.push_back({.key = record.key, .version = {}, .gone = true});
       continue;
     }
@@ -175,7 +176,10 @@ void Replica::list_bad(wire::AckItem& ack) const {
 bool Replica::adopt_floor(std::uint64_t floor, std::uint64_t wall, const Mutations& mutations,
                           std::vector<wire::Write>& writes) {
   if (floor <= state_.floor) return true;
-  if (floor > wall + kSkewSeconds && !mutations.no_floor_check) return false;
+  if (floor > wall + kSkewSeconds && !mutations.no_floor_check) {
+    probes::mark(probes::Mark::floor_refused);
+    return false;
+  }
   state_.floor = floor;
   put_state(writes);
   drop_below(floor, writes);
@@ -203,6 +207,7 @@ bool Replica::on_retire(const wire::ConfigId& config, NodeId self, const Mutatio
   if (!known_) return false;
   const std::vector<NodeId> named = members(state_.config);
   const bool left = state_.config.id == config && std::ranges::find(named, self) == named.end();
+  probes::mark(left ? probes::Mark::retired : probes::Mark::retire_ignored);
   if (!left && !mutations.retire_any) return false;
   records_.clear();
   bad_.clear();

@@ -233,6 +233,7 @@ void Shards::serve(TimePoint now, ShardId shard, Slot& slot) {
 // left.
 void Shards::leave(TimePoint now, ShardId shard, Slot& slot) {
   const wire::ShardConfig config = slot.owner->config();
+  probes::mark(probes::Mark::home_handed_over);
   effects_.output.handed_over.push_back({.shard = shard, .to = config.home.front()});
   step_down(now, shard, slot);
   if (slot.replica.on_retire(config.id, self_, settings_.mutations, effects_.output.writes)) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/probes.hpp"
+#include "shard/quorum.hpp"
 #include "shard/shards.hpp"
 
 namespace shoal::shard {
@@ -145,6 +146,10 @@ void Shards::on_message(TimePoint now, NodeId from, wire::WriteRecords message) 
       effects_.outbox.ack(from, std::move(*ack));
       obey_promise(now, item.shard, slot);
     } else {
+      const std::vector<NodeId> named = members(slot.replica.state().config);
+      if (std::ranges::find(named, self_) == named.end()) {
+        probes::mark(probes::Mark::stub_refused_write);
+      }
       effects_.outbox.refuse(from, slot.replica.refusal(item.ballot));
     }
   }

@@ -62,7 +62,10 @@ Candidate::Progress Candidate::on_promise(TimePoint now, NodeId from, const wire
   if (from == self_ && promises_[self_].complete() && !self_promised_) {
     self_promised_ = true;
     prepare_at_ = now;
-    if (!lost_.empty()) recover_at_ = now + kRecoveryWait;
+    if (!lost_.empty()) {
+      probes::mark(probes::Mark::shard_recovered);
+      recover_at_ = now + kRecoveryWait;
+    }
   }
   if (self_promised_ && prepare_at_ <= now) prepare_others(now, effects);
   return try_merge(now, replica, effects);

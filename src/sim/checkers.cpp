@@ -220,7 +220,9 @@ void IdleChecker::observe(TimePoint now, std::span<const Observation> nodes) {
     }
     const Observation* holder = nullptr;
     for (const Observation& other : nodes) {
-      if (!idle.serving || !other.serving || other.inspection.ready_needs.empty()) continue;
+      if (!idle.serving || !idle.inspection.takes_work || !other.serving ||
+          other.inspection.ready_needs.empty())
+        continue;
       const bool connected =
           idle.index == other.index || (sees_alive(idle, other.id) && sees_alive(other, idle.id));
       const bool takes = std::ranges::any_of(other.inspection.ready_needs, [&](const auto& need) {

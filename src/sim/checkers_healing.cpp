@@ -63,6 +63,9 @@ std::optional<std::string> unfinished_change(const ShardBook& shards, const Coun
   for (std::uint32_t number = 0; number < shards.shard_count(); ++number) {
     const wire::ShardConfig* config = shards.newest(ShardId{number}, counts);
     if (config == nullptr || (config->next.empty() && config->learners.empty())) continue;
+    const bool waits =
+        config->next.empty() && counts && !std::ranges::all_of(config->learners, counts);
+    if (waits) continue;
     return format("shard {} is {} in ballot {} seq {} (live 4)", number,
                   config->next.empty() ? "with learners" : "joint", to_string(config->id.ballot),
                   config->id.seq);

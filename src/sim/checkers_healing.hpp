@@ -41,8 +41,9 @@ class DuelChecker {
 
 class ClaimChecker {
  public:
-  // The longest lease, the owner's margin, a takeover, and a look that came just before.
-  static constexpr Duration kUnheldMax = std::chrono::seconds(45);
+  // The longest lease with the owner's margin, which begins anew when rank 0 takes the shard back
+  // after its 30 s; two takeovers, and a look that came just before.
+  static constexpr Duration kUnheldMax = std::chrono::seconds(75);
   // Whether that node holds the attempt, running or waiting or ended without an answer.
   using Holds = std::function<bool(NodeId, const AttemptId&)>;
 
@@ -81,7 +82,8 @@ class StallChecker {
 // Both look only at disks, and homes, that count.
 using Counts = ShardBook::Counts;
 
-// The first shard whose newest config is not a finished one; absent when there is none.
+// The first shard whose newest config is not a finished one; absent when there is none. A learner
+// that does not count may be waited for: the old home is in force and whole.
 std::optional<std::string> unfinished_change(const ShardBook& shards, const Counts& counts = {});
 
 // The first record that some disk of its shard's home lacks, or holds in another version than its

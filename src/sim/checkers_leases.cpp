@@ -44,7 +44,8 @@ void LeaseChecker::check(TimePoint now, const AttemptId& attempt) {
 
 void LeaseChecker::granted(TimePoint now, NodeId to, const AttemptId& attempt,
                            std::uint64_t transfer, TimePoint ends) {
-  if (ends <= now) return;  // Too late to be a lease: an old grant, sent again.
+  // An old grant, sent again: too late to be a lease, or to a node that gave its transfer up.
+  if (ends <= now || !waits_(to, transfer)) return;
   check(now, attempt);
   std::vector<Flying>& flying = flying_[attempt.task];
   // A repeated pull is answered alike.

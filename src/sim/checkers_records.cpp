@@ -32,6 +32,13 @@ void add_all(std::vector<NodeId>& all, const std::vector<NodeId>& more) {
   }
 }
 
+wire::ShardConfig without(wire::ShardConfig config, const std::set<NodeId>& lost) {
+  const auto gone = [&](NodeId node) { return lost.contains(node); };
+  std::erase_if(config.home, gone);
+  std::erase_if(config.next, gone);
+  return config;
+}
+
 bool successful(TaskState state) {
   return state == TaskState::succeeded || state == TaskState::failed;
 }
@@ -175,7 +182,6 @@ void ShardChecker::seen(TimePoint now, ShardId shard, const wire::ShardConfig& c
                     static_cast<std::uint32_t>(shard), to_string(config.id.ballot), config.id.seq));
     return;
   }
-  if (excused_.erase(shard) > 0) return;
   if (at != known.begin()) check_quorums(now, shard, std::prev(at)->second, config);
   if (std::next(at) != known.end()) check_quorums(now, shard, config, std::next(at)->second);
 }
@@ -183,7 +189,7 @@ void ShardChecker::seen(TimePoint now, ShardId shard, const wire::ShardConfig& c
 void ShardChecker::check_quorums(TimePoint now, ShardId shard, const wire::ShardConfig& before,
                                  const wire::ShardConfig& after) {
   if (before.home == after.home && before.next == after.next) return;
-  if (quorums_intersect(before, after)) return;
+  if (quorums_intersect(without(before, lost_), without(after, lost_))) return;
   violations_.add(
       now, format("shard {}: the config of ballot {} seq {} has a quorum apart from that of {} {} "
                   "(I12)",

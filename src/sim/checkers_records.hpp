@@ -40,8 +40,9 @@ class ShardChecker {
 
   void seen(TimePoint now, ShardId shard, const wire::ShardConfig& config);
   void durable(TimePoint now, NodeId disk, const wire::PutShard& put);
-  // An operator adopts a surviving copy: its next config need not intersect with the one before.
-  void excuse(ShardId shard) { excused_.insert(shard); }
+  // An operator says that these are gone for good, and adopts a surviving copy: quorums need to
+  // intersect as far as they can be made without them.
+  void lost(const std::vector<NodeId>& nodes) { lost_.insert(nodes.begin(), nodes.end()); }
 
  private:
   void check_quorums(TimePoint now, ShardId shard, const wire::ShardConfig& before,
@@ -50,7 +51,7 @@ class ShardChecker {
   Violations& violations_;
   ShardBook& book_;
   std::map<ShardId, std::map<wire::ConfigId, wire::ShardConfig>> configs_;
-  std::set<ShardId> excused_;
+  std::set<NodeId> lost_;
 };
 
 // Whether every quorum of one config shares a node with every quorum of the other.

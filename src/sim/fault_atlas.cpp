@@ -67,6 +67,10 @@ bool FaultAtlas::suffice(const std::set<NodeIndex>& hosts) const {
   std::set<NodeId> ids;
   for (const NodeIndex index : hosts) ids.insert(world_.id(index));
   return std::ranges::all_of(homes_, [&](const auto& entry) {
+    // They may be voters by now, though no disk says so yet (G2).
+    for (const NodeId learner : entry.second.configs.front().learners) {
+      if (entry.second.good.contains(learner) && !ids.contains(learner)) return false;
+    }
     std::set<NodeId> good;
     std::ranges::set_intersection(entry.second.good, ids, std::inserter(good, good.end()));
     return outlives(entry.second, good);

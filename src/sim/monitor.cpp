@@ -224,13 +224,18 @@ bool Monitor::all_ended() {
   return outcomes_.round_complete();
 }
 
+bool Monitor::counts(NodeId node) const {
+  const auto index = index_of(node);
+  return index && world_.id(*index) == node && !world_.abandoned(*index);
+}
+
+std::optional<std::string> Monitor::unfinished() const {
+  return unfinished_change(shards_, [this](NodeId node) { return counts(node); });
+}
+
 std::optional<std::string> Monitor::unhealed() const {
-  const auto counts = [this](NodeId node) {
-    const auto index = index_of(node);
-    return index && world_.id(*index) == node && !world_.abandoned(*index);
-  };
-  if (auto unfinished = unfinished_change(shards_, counts)) return unfinished;
-  return missing_copy(records_, shards_, counts);
+  if (auto change = unfinished()) return change;
+  return missing_copy(records_, shards_, [this](NodeId node) { return counts(node); });
 }
 
 std::optional<NodeIndex> Monitor::index_of(NodeId node) const {

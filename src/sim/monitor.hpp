@@ -62,6 +62,7 @@ class Monitor {
   bool all_ended();
   // Live 4 and 5: what is still missing; absent when nothing is.
   std::optional<std::string> unhealed() const;
+  std::optional<std::string> unfinished() const;  // Live 4 alone.
   TimePoint quiet_since() const { return quiet_since_; }
 
   OutcomeChecker& outcomes() { return outcomes_; }
@@ -95,6 +96,7 @@ class Monitor {
   std::optional<TimePoint> lease_end(NodeId node, const AttemptId& attempt) const;
   bool waits(NodeId node, std::uint64_t transfer) const;
   std::optional<NodeIndex> index_of(NodeId node) const;
+  bool counts(NodeId node) const;  // Its disk is there and its host is not given up.
 
   Simulator& world_;
   MonitorOptions options_;

@@ -54,7 +54,7 @@ std::optional<Processes::Ending> Processes::launch(TimePoint now, WallTime wall,
   const std::string_view command = spec.argv.empty() ? std::string_view{} : spec.argv.front();
   const int steps = std::countr_one(random.next());
   Duration duration = options_.duration_mean / 2 * steps + random.below(options_.duration_mean);
-  if (options_.supervised && lease_end <= now && !options_.deaf) {
+  if (lease_end <= now && !options_.deaf) {
     kept_[launch.attempt] = {{launch.attempt, never_started(wall), {}}};
     return std::nullopt;
   }
@@ -98,7 +98,7 @@ TimePoint Processes::next(const Process& process) const {
   if (supervisors_frozen_) return kNever;
   TimePoint at = process.killed_at;
   if (!frozen_) at = std::min(at, process.ends);
-  const bool watched = options_.supervised && !options_.deaf && process.killed_at == kNever;
+  const bool watched = !options_.deaf && process.killed_at == kNever;
   return watched ? std::min(at, process.lease_end) : at;
 }
 

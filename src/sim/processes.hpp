@@ -34,8 +34,8 @@ namespace shoal::sim {
 struct ProcessOptions {
   Duration duration_mean = std::chrono::milliseconds(100);  // Of commands that do not say.
   Duration kill_delay = std::chrono::milliseconds(2);       // From a kill to the end of the tree.
-  // False: as in a container whose first process is the node. Processes die with it, nothing is
-  // kept for the next one, and nobody but the node watches their leases.
+  // False: as in a container whose first process is the node. Supervisors and tasks die with it,
+  // and nothing is kept for the next one.
   bool supervised = true;
   std::uint32_t supervisors = 2;
   Duration report_delay = std::chrono::milliseconds(3);  // From a node's start to their report.

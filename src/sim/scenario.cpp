@@ -146,9 +146,11 @@ void Scenario::arm_sites(std::uint32_t percent) {
   probes::armed = &sites_;
 }
 
-// Live 4, live 5. What hands change while nobody looks (rank 0 takes its own back) gets a moment.
+// Live 4, live 5. What hands change while nobody looks (rank 0 takes its own back) gets a moment,
+// and a change of a home the time that it waits for members that do not answer.
 void Scenario::await_copies() {
-  const TimePoint until = std::max(monitor_.quiet_since() + kCopiesMax, world_.now()) + kCopiesMore;
+  TimePoint until = std::max(monitor_.quiet_since() + kCopiesMax, world_.now()) + kCopiesMore;
+  if (monitor_.unfinished()) until += options_.shards.learn_max;
   if (world_.run_until([this] { return !monitor_.unhealed(); }, until - world_.now(), 500ms))
     return;
   monitor_.add_violation("after healing: " + monitor_.unhealed().value_or("now it is whole"));

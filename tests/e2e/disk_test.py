@@ -347,6 +347,14 @@ class Full(DiskTest):
     def make_room(self):
         os.remove(self.nodes.data(0) / "filler")
 
+    def running_array(self, count, seconds):
+        """Of tasks that have all begun: on a full disk none would."""
+        job = self.nodes.good("submit", "-q", "--array", f"0-{count - 1}", "--cpus", 2 / count,
+                              "--", "sleep", seconds).strip()
+        eventually(lambda: self.nodes.json("nodes")["nodes"][0]["figures"]["running"] == count,
+                   "all of them run")
+        return job
+
     def refused(self):
         done = self.nodes.run("--timeout", "500ms", "submit", "-q", "--", "true")
         return done.returncode != 0 and b"nearly full" in done.stderr
@@ -354,7 +362,7 @@ class Full(DiskTest):
     def test_below_the_reserve_new_tasks_are_refused_until_there_is_room(self):
         nodes = self.make_small(160)
         nodes.start_all("--disk-reserve", "32MiB")
-        running = nodes.good("submit", "-q", "--array", "0-3", "--", "sleep", "6").strip()
+        running = self.running_array(4, 6)
         done = nodes.work()
         self.fill(20 << 20)
         eventually(lambda: "less than its reserve" in nodes.log(0), "the node says so")
@@ -372,7 +380,7 @@ class Full(DiskTest):
     def test_others_fill_the_disk_and_the_ballast_is_room_for_outcomes(self):
         nodes = self.make_small(160)
         nodes.start_all("--disk-reserve", "32MiB")
-        running = nodes.good("submit", "-q", "--array", "0-3", "--", "sleep", "5").strip()
+        running = self.running_array(4, 5)
         ballast = nodes.data(0) / "ballast"
         self.assertEqual(ballast.stat().st_size, 16 << 20)
         self.fill(0)

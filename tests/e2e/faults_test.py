@@ -93,7 +93,7 @@ class Idle(ClusterTest):
 
 
 class Joining(ClusterTest):
-    def test_a_node_that_joins_later_pulls_work_and_leaves_politely(self):
+    def test_a_node_that_joins_later_pulls_work_keeps_shards_and_stops(self):
         port = free_port()
         node = subprocess.Popen([SHOAL, "node", "--listen", f"127.0.0.1:{port}", "--join",
                                  self.cluster.nodes[0]["address"], "--name", "late", "--cpus", "1",
@@ -106,9 +106,8 @@ class Joining(ClusterTest):
                 return next((one for one in nodes if one["name"] == "late"), None)
             eventually(lambda: late() and late()["figures"], "it is a member")
             self.cluster.good("map", "-c", "sleep 0.05", "--", "{}", ":::", *range(100))
-            figures = late()["figures"]
-            self.assertGreater(figures["tasks_run"], 0)
-            self.assertEqual((figures["shards_home"], figures["shards_owned"]), (0, 0))
+            self.assertGreater(late()["figures"]["tasks_run"], 0)
+            eventually(lambda: late()["figures"]["shards_home"], "it keeps shards too")
         finally:
             node.terminate()
             node.wait(timeout=60)

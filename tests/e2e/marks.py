@@ -16,6 +16,9 @@ MARK = ('printf "S %s %s\\n" "$SHOAL_TASK_INDEX" "$SHOAL_ATTEMPT" >>"$1"; sleep 
         'printf "E %s %s\\n" "$SHOAL_TASK_INDEX" "$SHOAL_ATTEMPT" >>"$1"')
 
 
+ENDS = ("succeeded", "failed", "cancelled", "lost")
+
+
 class Marks:
     """What the tasks of one array wrote."""
 
@@ -62,6 +65,7 @@ class MarkedWork(unittest.TestCase):
         return Cluster(self.nodes)
 
     def setUp(self):
+        self.shown = {}  # By job: outcomes as they were shown on the way.
         self.cluster = self.make_cluster()
         self.addCleanup(self.cluster.stop)
         self.cluster.wait_whole()
@@ -87,11 +91,22 @@ class MarkedWork(unittest.TestCase):
 
     def ended(self, job):
         counts = self.counts(job)
-        return sum(counts[state] for state in ("succeeded", "failed", "cancelled", "lost"))
+        return sum(counts[state] for state in ENDS)
+
+    def tasks(self, job):
+        return self.cluster.json("show", "--tasks", job)["task_list"]
+
+    @staticmethod
+    def outcomes(tasks):
+        """Task index -> its outcome and the attempt that had it, of those that ended."""
+        return {task["index"]: (task["state"], task["attempt"]) for task in tasks
+                if task["state"] in ENDS}
 
     def progress(self, job, more):
+        """Waits until so many more have ended. The outcomes shown then must be the last ones."""
         before = self.ended(job)
         eventually(lambda: self.ended(job) >= before + more, f"{more} more tasks end")
+        self.shown.setdefault(job, []).append(self.outcomes(self.tasks(job)))
 
     def check(self, job, marks, count, at_most_once=False):
         """Each task has exactly one outcome, and the marks agree with it."""
@@ -99,7 +114,7 @@ class MarkedWork(unittest.TestCase):
         counts = self.counts(job)
         good = counts["succeeded"] + (counts["lost"] if at_most_once else 0)
         self.assertEqual((good, counts["total"]), (count, count), counts)
-        tasks = self.cluster.json("show", "--tasks", job, timeout=PATIENCE)["task_list"]
+        tasks = self.tasks(job)
         starts = marks.starts()
         self.assertEqual(len(tasks), count)
         for task in tasks:
@@ -108,5 +123,8 @@ class MarkedWork(unittest.TestCase):
                 self.assertIn(task["attempt"], begun, task)
             if at_most_once:
                 self.assertLessEqual(len(begun), 1, task)
+        last = self.outcomes(tasks)
+        for shown in self.shown.get(job, []):
+            self.assertLessEqual(shown.items(), last.items(), "an outcome changed")
         self.assertEqual(marks.overlaps(), [])
         return sum(len(begun) for begun in starts.values()) - len(starts)

@@ -17,15 +17,32 @@ def ip(*words):
     subprocess.run(["ip", *map(str, words)], check=True, capture_output=True)
 
 
+def why_not():
+    """Why no namespaces can be made here; empty when they can."""
+    name = f"shoal{os.getpid()}try"
+    try:
+        ip("netns", "add", name)
+        ip("-n", name, "link", "add", "bridge0", "type", "bridge")
+    except FileNotFoundError:
+        return "iproute2 is not installed"
+    except subprocess.CalledProcessError as error:
+        return f"{' '.join(error.cmd)}: {error.stderr.decode(errors='replace').strip()}"
+    finally:
+        if shutil.which("ip"):
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+    return ""
+
+
 class NamespaceCluster:
     """`nodes` of them, founded together; the client speaks from the bridge's namespace."""
 
-    def __init__(self, nodes, *options):
+    def __init__(self, nodes, *options, cpus=2):
         self.folder = tempfile.mkdtemp(prefix="shoal-e2e-")
         self.hub = f"shoal{os.getpid()}h"
         self.spaces = [f"shoal{os.getpid()}n{i}" for i in range(nodes)]
         self.processes = [None] * nodes
         self.options = options
+        self.cpus = cpus
         ip("netns", "add", self.hub)
         self.hub_ip("link", "add", "bridge0", "type", "bridge")
         self.hub_ip("addr", "add", "10.77.0.254/24", "dev", "bridge0")
@@ -46,6 +63,9 @@ class NamespaceCluster:
     def hub_ip(self, *words):
         ip("-n", self.hub, *words)
 
+    def name(self, index):
+        return f"n{index}"
+
     def address(self, index):
         return f"10.77.0.{index + 1}"
 
@@ -56,9 +76,9 @@ class NamespaceCluster:
         with open(f"{self.folder}/n{index}.log", "a", encoding="utf-8") as log:
             self.processes[index] = subprocess.Popen(
                 ["ip", "netns", "exec", self.spaces[index], SHOAL, "node", "--listen",
-                 f"{self.address(index)}:{PORT}", "--name", f"n{index}", "--data",
-                 f"{self.folder}/n{index}", "--expect", str(count), "--cpus", "2", "--end-tasks",
-                 *joins, *map(str, self.options)],
+                 f"{self.address(index)}:{PORT}", "--name", self.name(index), "--data",
+                 f"{self.folder}/n{index}", "--expect", str(count), "--cpus", str(self.cpus),
+                 "--end-tasks", *joins, *map(str, self.options)],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
 
     def kill(self, index):

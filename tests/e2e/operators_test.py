@@ -63,7 +63,7 @@ class Leaving(Operated):
     nodes = 4
 
     def test_a_member_leaves_under_work_and_takes_nothing_with_it(self):
-        job, marks = self.array("leaves", 1500, 0.02)
+        job, marks = self.array("leaves", 1500, 0.02, "--cpus", "0.5")
         self.progress(job, 100)
         done = self.cluster.run("leave", "n4", at=0, timeout=4 * PATIENCE)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -78,7 +78,7 @@ class Leaving(Operated):
         self.refused(6, "n4 is left", "leave", "n4", at=0)
 
     def test_a_dead_member_is_forgotten_and_its_copies_are_made_anew(self):
-        job, marks = self.array("forgotten", 1200, 0.02)
+        job, marks = self.array("forgotten", 1200, 0.02, "--cpus", "0.5")
         self.progress(job, 100)
         self.refused(6, "leave", "forget", "n4", at=0)
         self.cluster.kill(3)
@@ -164,7 +164,7 @@ class Recovering(Operated):
 
     def test_the_last_copy_is_adopted_and_the_lost_are_not_heard_again(self):
         job = self.job_owned_by("n1")
-        unfinished, marks = self.array("goes-on", 400, 0.3)
+        unfinished, marks = self.array("goes-on", 400, 0.3, "--cpus", "0.1")
         self.progress(unfinished, 5)
         self.destroy(1)
         self.destroy(2)
@@ -207,7 +207,7 @@ class Recovering(Operated):
         eventually(lambda: self.member("n2")["state"] == "alive", "it is a member")
         self.assertEqual(self.cluster.good("run", "--", "echo", "on", at=1), "on\n")
         self.cluster.good("drain", "n2", at=0)  # Not the lost one of that name.
-        self.assertTrue(self.member("n2")["draining"])
+        eventually(lambda: self.member("n2")["draining"], "it drains")
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ class OneNode(unittest.TestCase):
         self.folder = tempfile.mkdtemp(prefix="shoal-e2e-")
         self.port = free_port()
         self.process = None
+        self.program = SHOAL
         self.addCleanup(self.clean)
         self.start()
 
@@ -70,7 +71,7 @@ class OneNode(unittest.TestCase):
     def start(self, *options, env=None):
         with open(f"{self.folder}/node.log", "a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
-                [*self.command, SHOAL, "node", "--listen", f"127.0.0.1:{self.port}", "--data",
+                [*self.command, self.program, "node", "--listen", f"127.0.0.1:{self.port}", "--data",
                  f"{self.folder}/data", "--cpus", "4", *options],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
                 env={**os.environ, **(env or {})})
@@ -190,6 +191,29 @@ class Restart(OneNode):
         owner = next(pid for pid in self.supervisors()
                      if late in pathlib.Path(f"/proc/{pid}/cmdline").read_text())
         self.assertNotIn(owner, old)
+        self.check_once(job, marks, 4)
+        eventually(lambda: not any(map(process_lives, old)), "the old supervisors quit")
+
+    def test_tasks_run_through_kill_9_and_another_build_in_the_programs_place(self):
+        self.kill()
+        self.program = f"{self.folder}/shoal"
+        shutil.copy(SHOAL, self.program)
+        self.start()
+        old = self.supervisors()
+        job, marks = self.array(4, 6)
+        # As packages replace it: a new file under the old name, of another build id.
+        build = pathlib.Path(SHOAL).read_bytes()
+        note = b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0"
+        self.assertEqual(build.count(note), 1)
+        at = build.index(note) + len(note)
+        newer = pathlib.Path(f"{self.program}.new")
+        newer.write_bytes(build[:at] + bytes(byte ^ 0xff for byte in build[at:at + 20]) +
+                          build[at + 20:])
+        newer.chmod(0o755)
+        newer.rename(self.program)
+        self.kill()
+        self.start()
+        eventually(lambda: build[at:at + 20].hex() in self.log(), "the old ones are recognised")
         self.check_once(job, marks, 4)
         eventually(lambda: not any(map(process_lives, old)), "the old supervisors quit")
 

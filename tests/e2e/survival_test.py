@@ -4,16 +4,37 @@ import os
 import pathlib
 import signal
 import subprocess
+import tempfile
 import time
 import unittest
 
 from cluster import PATIENCE, SHOAL, eventually, free_port, main, supervisors_of
-from marks import MarkedWork
+from marks import MarkedWork, Marks
+
+
+class Folder:
+    """A folder, where a cluster would be."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+
+class TheMarks(unittest.TestCase):
+    def test_overlaps_are_seen(self):
+        with tempfile.TemporaryDirectory() as folder:
+            marks = Marks(Folder(folder), "marks")
+            for text, bad in (("S 3 1\nE 3 1\nS 3 2\nE 3 2\n", []),
+                              ("S 3 1\nS 3 2\nE 3 2\n", []),  # The first was killed.
+                              ("S 3 1\nS 3 2\nE 3 1\n", [(3, 1)]),
+                              ("S 3 2\nS 3 1\n", [(3, 1)]),
+                              ("S 3 1\nS 3 1\n", [(3, 1)])):
+                marks.path.write_text(text)
+                self.assertEqual(marks.overlaps(), bad, text)
 
 
 class Survival(MarkedWork):
     def test_nodes_killed_in_turn_lose_nothing(self):
-        job, marks = self.array("turn", 2500, 0.02)
+        job, marks = self.array("turn", 2500, 0.02, "--cpus", "0.5")
         once, once_marks = self.array("once", 500, 0.02, "--at-most-once", "--cpus", "0.5")
         for index in range(self.nodes):
             self.progress(job, 150)
@@ -35,7 +56,7 @@ class Survival(MarkedWork):
         self.assertEqual(repeated, 0, "no attempt was repeated")
 
     def test_a_frozen_node_overlaps_with_nobody(self):
-        job, marks = self.array("frozen", 1200, 0.1)
+        job, marks = self.array("frozen", 1200, 0.1, "--cpus", "0.25")
         self.progress(job, 50)
         pid = self.cluster.pid(1)
         os.kill(pid, signal.SIGSTOP)
@@ -45,7 +66,7 @@ class Survival(MarkedWork):
         self.cluster.wait_whole()
 
     def test_all_killed_at_once_come_back_with_everything(self):
-        job, marks = self.array("all", 2000, 0.02)
+        job, marks = self.array("all", 2000, 0.02, "--cpus", "0.5")
         once, once_marks = self.array("once", 300, 0.02, "--at-most-once", "--cpus", "0.5")
         self.progress(job, 200)
         self.cluster.kill_all()
@@ -89,7 +110,7 @@ class Coming(MarkedWork):
         return [len(row["home"]) for row in self.cluster.json("ring")["shards"]]
 
     def test_members_join_and_leave_under_load(self):
-        job, marks = self.array("moves", 2500, 0.02)
+        job, marks = self.array("moves", 2500, 0.02, "--cpus", "0.5")
         process, address = self.node("late")
         eventually(lambda: (self.figures_of("late") or {}).get("shards_home"),
                    "the newcomer is a home of shards", 2 * PATIENCE)

@@ -1,4 +1,60 @@
-/* HEADER */
+/* One shard of shoal, for Spin: takeover by ballots, lost and late messages, crashes, a change of
+   home. The rules H1-H7, C1-C6, O1-O5, G1-G5 stand at the lines they rule; the code is src/shard.
+   `model_test.py` runs what is listed here and says how long each search took.
+
+   What is checked, in every reachable state:
+   1. All values shown (acknowledged or readable) lie on one chain: none forgets another's writes.
+   2. Whoever owns the shard and could pass a Confirm round (O4) has committed all that was ever
+      shown, so no reader sees less than an earlier one, and no acknowledged write is lost.
+
+   One step of the model is one message handled by one node, one step of a candidate or owner, one
+   sync, or one crash. Nothing forces any step, so a node that is paused, cut off or dead is one
+   whose steps do not come.
+
+   How it departs from the code, always towards more behaviour unless it says "bound":
+   - No channels. What an owner has said may reach any node it was said to, at any later time, any
+     number of times, or never. Without DISKS a reply is counted in the step that caused it, or it
+     is lost and comes with a repeat: holders, promises and acknowledged configs only grow, so a
+     late count only delays what nothing forces anyway, and shows values later (a weaker check).
+   - A record is (ballot, kind): kind 0 is what the merge found, written again, kind k the owner's
+     k-th write. Its content is the set of writes that it is made of. Bound: one record.
+   - Bound: ballots are 1 to BALLOTS; any node may use any that nobody used (C1's rounds).
+   - A takeover has the values it merged: Fetch (C6) and its time-outs are not modelled.
+   - A Confirm round is one moment, and any home without a higher promise confirms (H4 also wants
+     it to have promised that ballot).
+   - DISKS: each node has memory and disk; a crash leaves what was synced. Without it a node's state
+     is its disk, an owner's own Writes reach its disk late or never, and an owner that crashed is
+     one that is silent. Bound: crashes are searched with a fixed home only. A home that owes a
+     Promise syncs, or crashes, before it takes anything of another ballot.
+   - CHANGES: the home goes through a fixed row of stages; a config is (ballot, stage). Bound: an
+     owner cannot choose another target. Learners need not hold everything before the joint config
+     (G2), and Retire may leave before the final config is held (G4). The config with learners that
+     an heir drops at once (G5) has no id of its own.
+   - Not modelled: the floor and expiry, bad copies, detached values, recovery, windows and batches,
+     pauses, back-off, leases. The simulator's checkers look at those.
+   What nobody asks for again is set to 0, so that states that differ in nothing else are one. Nodes
+   that are alike need not all be tried as the first candidate: FIRST names those that are.
+
+   Searched to the end without an error (homes as masks of nodes, lowest bit node 0):
+     takeover_crashes       one home of 3, 3 ballots, crashes     11,202,469 states  1,372 MB
+     takeover_four_ballots  one home of 3, 4 ballots               1,697,434 states    416 MB
+     takeover_two_writes    one home of 3, 3 ballots, 2 writes     1,201,079 states    362 MB
+     grow                   1 -> 3, 3 ballots                      7,728,624 states    969 MB
+     shrink                 3 -> 1 of them, 2 ballots                150,900 states    272 MB
+     move                   3 -> 1 other, 2 ballots                4,359,921 states    627 MB
+     exchange               3 -> 3, one replaced, 2 ballots        7,603,735 states    900 MB
+     return                 2 -> 1 -> the other, 3 ballots         1,931,119 states    438 MB
+     back                   3 -> 1 -> the same 3, 2 ballots        2,092,074 states    420 MB
+   One at a time on a core mostly their own: 27 s for takeover_crashes, 22 s for grow and exchange,
+   12 s for move, below 10 s for the others, and 2 to 9 s to compile each; 65 s for all mutations
+   and marks together. The test runs two at a time.
+   A mutation (-DNAME, named as in shard::Mutations where the code has it, too) switches a rule off
+   and must end in a violated assertion. O1's cannot be said here: a record's content is found by
+   its (ballot, kind). OWN_COPY_ALWAYS: G3 with an own copy that its disk may lack. A mark
+   (-DREACH=NAME) must be reached: its rare path is within the bounds. */
+
+/* ---- Bounds: how many ballots, nodes and writes for each owner; home changes; the homes as masks;
+   who may be the first candidate. ---- */
 #ifndef BALLOTS
 #define BALLOTS 3
 #endif
@@ -11,20 +67,51 @@
 #ifndef CHANGES
 #define CHANGES 0
 #endif
-#ifndef H0
-#define H0 7
+#ifndef HOME0
+#define HOME0 7
 #endif
-#ifndef H1
-#define H1 0
+#ifndef HOME1
+#define HOME1 0
 #endif
-#ifndef H2
-#define H2 0
+#ifndef HOME2
+#define HOME2 0
 #endif
 #ifndef FIRST
 #define FIRST 15
 #endif
+#if defined(DISKS) && (CHANGES || WRITES > 1 || BALLOTS > 3)
+#error "DISKS: what a home owes has room for three ballots with one write each, and a fixed home"
+#endif
+#if WRITES > 2 || WRITES * BALLOTS > 8 || (CHANGES && WRITES > 1)
+#error "at most two writes for each owner, eight in all, and one while the home changes"
+#endif
 
-/* ---- Configs and quorums (quorum.hpp). A set of nodes is a mask. ---- */
+/* ---- Marks. ---- */
+
+#define LAST_BALLOT_COMMITS 1
+#define LEFTOVER_MET 2
+#define UNSETTLED_FOUND 3
+#define TAKEOVER_IN_JOINT 4
+#define TAKEOVER_WITH_LEARNERS 5
+#define FINAL_BY_HEIR 6
+#define NEWER_CONFIG_HEARD 7
+#define OWNER_LEFT 8
+#define LEAVER_IS_BACK 9
+#define OWNER_CRASHED 10
+#ifdef REACH
+#define MARK(name) assert(name != REACH)
+#else
+#define MARK(name) skip
+#endif
+#define MARK_IF(name, condition) \
+  if                             \
+  :: (condition) -> MARK(name)   \
+  :: else                        \
+  fi
+
+/* ---- Configs and quorums (quorum.hpp). A set of nodes is a mask.
+   Stages of a change: 0: HOME0; 1: and learners; 2: joint; 3: HOME1; a second one goes on with 4:
+   and learners; 5: joint; 6: HOME2. ---- */
 
 #define BIT(n) (1 << (n))
 #define IN(set, n) ((set) >> (n) & 1)
@@ -54,34 +141,36 @@
 
 #if CHANGES == 0
 #define STAGES 1
-#define QUORUM(stage, set) MAJORITY(H0, set)
-#define VOTERS(stage) H0
+#define QUORUM(stage, set) MAJORITY(HOME0, set)
+#define VOTERS(stage) HOME0
 #elif CHANGES == 1
 #define STAGES 4
-#define QUORUM(stage, set)                                                              \
-  (((stage) <= 1 && MAJORITY(H0, set)) || ((stage) == 2 && JOINT(H0, H1, set)) || \
-   ((stage) == 3 && MAJORITY(H1, set)))
-#define VOTERS(stage) ((stage) <= 1 -> H0 : ((stage) == 2 -> IN_JOINT(H0, H1) : H1))
-#define MEMBERS(stage) ((stage) == 1 -> H0 | LEARNERS(H0, H1) : VOTERS(stage))
+#define QUORUM(stage, set)                                                                 \
+  (((stage) <= 1 && MAJORITY(HOME0, set)) || ((stage) == 2 && JOINT(HOME0, HOME1, set)) || \
+   ((stage) == 3 && MAJORITY(HOME1, set)))
+#define VOTERS(stage) ((stage) <= 1 -> HOME0 : ((stage) == 2 -> IN_JOINT(HOME0, HOME1) : HOME1))
+#define MEMBERS(stage) ((stage) == 1 -> HOME0 | LEARNERS(HOME0, HOME1) : VOTERS(stage))
+/* Who was sent the records of some stage between those. */
 #define SENT_TO(from, to) (MEMBERS(from) | MEMBERS(to))
-#define MET(stage) ((stage) == 0 -> H0 : H0 | H1)
-#define LEARNERS_AT(stage) LEARNERS(H0, H1)
+/* Who was sent that stage's config, leavers too. */
+#define MET(stage) ((stage) == 0 -> HOME0 : HOME0 | HOME1)
+#define LEARNERS_AT(stage) LEARNERS(HOME0, HOME1)
 #else
 #define STAGES 7
-#define QUORUM(stage, set)                                                              \
-  (((stage) <= 1 && MAJORITY(H0, set)) || ((stage) == 2 && JOINT(H0, H1, set)) || \
-   (((stage) == 3 || (stage) == 4) && MAJORITY(H1, set)) ||                         \
-   ((stage) == 5 && JOINT(H1, H2, set)) || ((stage) == 6 && MAJORITY(H2, set)))
-#define VOTERS(stage)                                     \
-  ((stage) <= 1 -> H0 : ((stage) == 2 -> IN_JOINT(H0, H1) :    \
-  ((stage) <= 4 -> H1 : ((stage) == 5 -> IN_JOINT(H1, H2) : H2))))
-#define MEMBERS(stage)                               \
-  ((stage) == 1 -> H0 | LEARNERS(H0, H1) :         \
-  ((stage) == 4 -> H1 | LEARNERS(H1, H2) : VOTERS(stage)))
+#define QUORUM(stage, set)                                                                 \
+  (((stage) <= 1 && MAJORITY(HOME0, set)) || ((stage) == 2 && JOINT(HOME0, HOME1, set)) || \
+   (((stage) == 3 || (stage) == 4) && MAJORITY(HOME1, set)) ||                             \
+   ((stage) == 5 && JOINT(HOME1, HOME2, set)) || ((stage) == 6 && MAJORITY(HOME2, set)))
+#define VOTERS(stage)                                                \
+  ((stage) <= 1 -> HOME0 : ((stage) == 2 -> IN_JOINT(HOME0, HOME1) : \
+  ((stage) <= 4 -> HOME1 : ((stage) == 5 -> IN_JOINT(HOME1, HOME2) : HOME2))))
+#define MEMBERS(stage)                              \
+  ((stage) == 1 -> HOME0 | LEARNERS(HOME0, HOME1) : \
+  ((stage) == 4 -> HOME1 | LEARNERS(HOME1, HOME2) : VOTERS(stage)))
 #define SENT_TO(from, to) \
-  (MEMBERS(from) | MEMBERS(to) | ((from) <= 3 && (to) >= 3 -> H1 : 0))
-#define MET(stage) ((stage) == 0 -> H0 : ((stage) <= 3 -> H0 | H1 : H0 | H1 | H2))
-#define LEARNERS_AT(stage) ((stage) == 1 -> LEARNERS(H0, H1) : LEARNERS(H1, H2))
+  (MEMBERS(from) | MEMBERS(to) | ((from) <= 3 && (to) >= 3 -> HOME1 : 0))
+#define MET(stage) ((stage) == 0 -> HOME0 : ((stage) <= 3 -> HOME0 | HOME1 : HOME0 | HOME1 | HOME2))
+#define LEARNERS_AT(stage) ((stage) == 1 -> LEARNERS(HOME0, HOME1) : LEARNERS(HOME1, HOME2))
 #endif
 
 /* A config's id, ordered like (ballot, seq), with its stage, which says what is in it. 0: the node
@@ -90,18 +179,21 @@
 #define STAGE_OF(config) (((config) - 1) % STAGES)
 #define OWNER_OF(config) (((config) - 1) / STAGES)
 
-/* ---- Records. ---- */
+/* ---- Records, ordered like (ballot, version), and the set of writes in their contents: bit
+   (ballot - 1) * WRITES + k - 1 is the k-th write of a ballot. 0: there is none. ---- */
 
 #define RECORD(b, kind) ((b) * (WRITES + 1) + (kind))
 #define BALLOT_OF(record) ((record) / (WRITES + 1))
 #define KIND_OF(record) ((record) % (WRITES + 1))
 #define WRITTEN(b, kind) ((BIT(kind) - 1) << (((b) - 1) * WRITES))
-#define CONTENT(record)                                                      \
-  (own[BALLOT_OF(record)].base |                                             \
+#define CONTENT(record)          \
+  (own[BALLOT_OF(record)].base | \
    (BALLOT_OF(record) == 0 -> 0 : WRITTEN(BALLOT_OF(record), KIND_OF(record))))
 
 /* ---- State. ---- */
 
+/* Of a ballot: nobody used it; its own disk has not promised (C2); it collects promises; it owns
+   the shard; it did, and its Writes are under way; it gave up. */
 #define IDLE 0
 #define ASKING 1
 #define CANDIDATE 2
@@ -114,32 +206,32 @@ typedef Home {
   byte record;
   byte config;
 #ifdef DISKS
-  byte owes_promise;
-  byte owes_acks;
+  byte owes_promise;  /* The ballot whose Promise waits for the disk. */
+  byte owes_acks;     /* Two bits for each ballot: what count() will be told. */
 #endif
 };
 
 typedef Owner {
   byte state;
   byte node;
-  byte belief;
-  byte asked;
-  byte promises;
-  byte best;
-  byte base;
-  byte holders0;
-  byte holders1;
+  byte belief;     /* The newest config any answer named. */
+  byte asked;      /* Nodes. */
+  byte promises;   /* Nodes. */
+  byte best;       /* The greatest record among the promises. */
+  byte base;       /* Its content. */
+  byte holders0;   /* Nodes that have `best` if that was settled, else (b, 0), or more. */
+  byte holders1;   /* Nodes that have the first write, or more. */
 #if WRITES > 1
   byte holders2;
 #endif
   byte wrote;
-  byte rewritten;
-  byte committed;
+  byte rewritten;  /* 0: `best` is settled; 1: it was not; 2: a leftover was met; 3: it is over. */
+  byte committed;  /* 0: nothing is settled; 1: the base is; 1 + k: the k-th write is. */
 #if CHANGES
-  byte first;
+  byte first;      /* The stage it took over. */
   byte stage;
-  byte acked;
-  byte wrote_at1;
+  byte acked;      /* Nodes that acknowledged the present config. */
+  byte wrote_at1;  /* The stage of the first write. */
 #endif
 #if defined(RESUME_BALLOT_AFTER_RESTART) || defined(OWN_PROMISE_LEFT_OUT)
   bit used;
@@ -154,8 +246,8 @@ Home disk[NODES];
 #define DURABLE(n) home[n]
 #endif
 Owner own[BALLOTS + 1];
-byte shown;
-hidden byte i, r, m, v;
+byte shown;            /* All writes that anybody was shown. */
+hidden byte i, r, m, v;  /* Scratch within one step. */
 
 #if CHANGES
 #define AT(b) own[b].stage
@@ -163,6 +255,7 @@ hidden byte i, r, m, v;
 #define AT(b) 0
 #endif
 
+/* Nodes that would confirm ballot b (H4), by what no crash takes back. */
 #define OPEN_AT(b, n) ((DURABLE(n).promised <= (b)) << (n))
 #if NODES == 2
 #define OPEN(b) (OPEN_AT(b, 0) | OPEN_AT(b, 1))
@@ -188,6 +281,7 @@ hidden byte i, r, m, v;
 #define READ(b) \
   assert(!OWNS(b) || !CONFIRMED(b) || (COMMITTED(b) & shown) == shown)
 
+/* O4. Called whenever more is shown, more is served, or a quorum is another. */
 inline check_reads() {
   READ(1);
   READ(2)
@@ -210,8 +304,9 @@ inline reveal(content) {
 
 /* ---- The end of a candidate or owner. ---- */
 
+/* What nobody asks for any more is 0. */
 inline clear(b) {
-#if !defined(RESUME_BALLOT_AFTER_RESTART)
+#if !defined(RESUME_BALLOT_AFTER_RESTART) && CHANGES < 2
   own[b].node = 0;
 #endif
   own[b].belief = 0;
@@ -238,7 +333,7 @@ inline die(b) {
   clear(b)
 }
 
-/* H6 */
+/* H6: who has promised more gives up what it owns, or is a candidate with. */
 inline obey(n) {
   i = 1;
   do
@@ -263,14 +358,14 @@ inline promise(b, n) {
 /* ---- Counting. ---- */
 
 #ifdef JOINT_COMMITS_OLD_ONLY
-#define COMMITS(b, set) \
-  ((own[b].stage == 2 || (own[b].stage == 3 && !MAJORITY(H1, own[b].acked))) -> \
-   MAJORITY(H0, set) : QUORUM(AT(b), set))
+#define COMMITS(b, set)                                                            \
+  ((own[b].stage == 2 || (own[b].stage == 3 && !MAJORITY(HOME1, own[b].acked))) -> \
+   MAJORITY(HOME0, set) : QUORUM(AT(b), set))
 #else
 #define COMMITS(b, set) QUORUM(AT(b), set)
 #endif
 
-/* O3 */
+/* O3: holders are a quorum of the present config. Committed is shown. */
 inline commit(b) {
   if
   :: own[b].rewritten == 2 && COMMITS(b, own[b].holders0) -> own[b].rewritten = 3
@@ -284,6 +379,8 @@ inline commit(b) {
 #endif
   :: own[b].wrote >= 1 && own[b].committed < 2 && COMMITS(b, own[b].holders1) ->
      own[b].committed = 2;
+     MARK_IF(LAST_BALLOT_COMMITS, b == BALLOTS && own[b].base != 0);
+     MARK_IF(LEAVER_IS_BACK, AT(b) == 6 && b == BALLOTS);
      reveal(own[b].base | WRITTEN(b, 1))
   :: own[b].committed < 1 && COMMITS(b, own[b].holders0) ->
      own[b].committed = 1;
@@ -316,19 +413,22 @@ inline count(b, n, what) {
 #if CHANGES == 0 || defined(COUNT_OLD_ACKS)
 #define COUNTS(b, n) 1
 #else
+/* O2, G1: an Ack counts from the stage on in which its node entered. */
 #if CHANGES == 1
-#define ENTERED(b, n) (own[b].first < 1 && !IN(H0, n) -> 1 : 0)
+#define ENTERED(b, n) (own[b].first < 1 && !IN(HOME0, n) -> 1 : 0)
 #else
-#define ENTERED(b, n)                                              \
-  (own[b].first < 4 && own[b].stage >= 4 && !IN(H1, n) -> 4 :    \
-  (own[b].first < 1 && !IN(H0, n) -> 1 : 0))
+#define ENTERED(b, n)                                            \
+  (own[b].first < 4 && own[b].stage >= 4 && !IN(HOME1, n) -> 4 : \
+  (own[b].first < 1 && !IN(HOME0, n) -> 1 : 0))
 #endif
-#define COUNTS(b, n) \
-  (OWNER_OF(home[n].config) == b && STAGE_OF(home[n].config) >= ENTERED(b, n))
+#define COUNTS(b, n)                \
+  (OWNER_OF(home[n].config) == b && \
+   (own[b].node == n || STAGE_OF(home[n].config) >= ENTERED(b, n)))
 #endif
 
-#define HELD(b, n)                                                                   \
-  (BALLOT_OF(home[n].record) == b -> 2 + KIND_OF(home[n].record) :                   \
+/* What an Ack of node n says to ballot b, as count() takes it. */
+#define HELD(b, n)                                                 \
+  (BALLOT_OF(home[n].record) == b -> 2 + KIND_OF(home[n].record) : \
   (own[b].rewritten == 0 && own[b].best != 0 && home[n].record >= own[b].best -> 1 : 0))
 
 inline acknowledge(b, n) {
@@ -367,6 +467,7 @@ inline acknowledge(b, n) {
 #define GREATER(record, than) ((record) > (than))
 #endif
 
+/* C5. */
 inline merge(b, n) {
   own[b].promises = own[b].promises | BIT(n);
   if
@@ -390,8 +491,8 @@ inline merge(b, n) {
   (own[1].state == IDLE && own[2].state == IDLE && own[3].state == IDLE && own[4].state == IDLE)
 #endif
 
-/* C1, C2 */
-#define MAY_START(b, n)                                                     \
+/* C1, C2: a voter of its own stored config, under a ballot above its own promise; itself first. */
+#define MAY_START(b, n)                                                   \
   (own[b].state == IDLE && home[n].promised < b && home[n].config != 0 && \
    IN(VOTERS(STAGE_OF(home[n].config)), n) && (IN(FIRST, n) || !NOBODY))
 inline start(b, n) {
@@ -416,7 +517,7 @@ inline start(b, n) {
   }
 }
 
-/* C3 */
+/* C3: the newest config that was named counts; who is not in it gives up. */
 inline believe(b, config_named) {
   own[b].belief = config_named;
   own[b].asked = own[b].asked | VOTERS(STAGE_OF(own[b].belief));
@@ -437,15 +538,16 @@ inline believe(b, config_named) {
 #define FREE(b, n) 1
 #endif
 
-/* H1 */
-#define MAY_PREPARE(b, n)                                                                   \
-  (own[b].state == CANDIDATE && IN(own[b].asked, n) && !IN(own[b].promises, n) &&           \
+/* H1: silent without state; an older config or a lower ballot is refused. */
+#define MAY_PREPARE(b, n)                                                         \
+  (own[b].state == CANDIDATE && IN(own[b].asked, n) && !IN(own[b].promises, n) && \
    home[n].config != 0 && home[n].promised <= b && NOT_OLDER(b, n) && FREE(b, n))
 inline prepare(b, n) {
   d_step {
 #ifdef DISKS
     (MAY_PREPARE(b, n) && home[n].owes_promise != b) ->
-    printf("node %d promises ballot %d; it has (%d, %d)\n", n, b, BALLOT_OF(home[n].record), KIND_OF(home[n].record));
+    printf("node %d promises ballot %d; it has (%d, %d)\n", n, b,
+           BALLOT_OF(home[n].record), KIND_OF(home[n].record));
     promise(b, n);
     home[n].owes_promise = b
 #ifdef PROMISES_UNSYNCED
@@ -453,7 +555,8 @@ inline prepare(b, n) {
 #endif
 #else
     MAY_PREPARE(b, n) ->
-    printf("node %d promises ballot %d; it has (%d, %d)\n", n, b, BALLOT_OF(home[n].record), KIND_OF(home[n].record));
+    printf("node %d promises ballot %d; it has (%d, %d)\n", n, b,
+           BALLOT_OF(home[n].record), KIND_OF(home[n].record));
     promise(b, n);
     merge(b, n)
 #if defined(NO_CONFIG_CHECK) && !defined(IGNORE_NEWER_CONFIG)
@@ -491,14 +594,17 @@ inline prepare_in_vain(b, n) {
 /* G5: learners are dropped. */
 #define WITHOUT_LEARNERS(stage) ((stage) % 3 == 1 -> (stage) - 1 : (stage))
 
-/* C5, C6 */
+/* C5, C6: what a quorum holds is settled; anything else is written again under this ballot. */
 inline take_over(b) {
   d_step {
     (own[b].state == CANDIDATE && ENOUGH(b)) ->
-    printf("ballot %d takes over; it found (%d, %d) on nodes %d\n", b, BALLOT_OF(own[b].best), KIND_OF(own[b].best), own[b].holders0);
+    printf("ballot %d takes over; it found (%d, %d) on nodes %d\n", b,
+           BALLOT_OF(own[b].best), KIND_OF(own[b].best), own[b].holders0);
     own[b].state = OWNER;
     own[b].base = CONTENT(own[b].best);
 #if CHANGES
+    MARK_IF(TAKEOVER_IN_JOINT, STAGE_OF(own[b].belief) % 3 == 2);
+    MARK_IF(TAKEOVER_WITH_LEARNERS, STAGE_OF(own[b].belief) % 3 == 1);
     own[b].first = WITHOUT_LEARNERS(STAGE_OF(own[b].belief));
     own[b].stage = own[b].first;
 #endif
@@ -509,6 +615,7 @@ inline take_over(b) {
     :: own[b].best == 0 -> own[b].holders0 = 0; own[b].committed = 1
     :: own[b].best != 0 && SETTLED(b) -> own[b].committed = 1; reveal(own[b].base)
     :: else ->
+       MARK(UNSETTLED_FOUND);
        own[b].rewritten = 1;
        own[b].holders0 = 0
 #ifdef SHOW_UNSETTLED
@@ -534,7 +641,7 @@ inline take_over(b) {
 
 /* ---- Owners: owner.cpp, catch_up.cpp ---- */
 
-/* O1 */
+/* O1: made from what was proposed last, committed or not. */
 inline write(b) {
   d_step {
     (OWNS(b) && own[b].wrote < WRITES) ->
@@ -568,7 +675,7 @@ inline write(b) {
 #define ACCEPTS(b, n) (home[n].promised <= (b) && FREE(b, n))
 #endif
 
-/* H2 */
+/* H2: raise the promise, keep the greater record, answer with what is held. */
 inline store(b, n, what) {
 #ifndef NO_PROMISE_RAISE
   promise(b, n);
@@ -586,6 +693,7 @@ inline store(b, n, what) {
 
 #define SELF(b, n) (OWNS(b) && own[b].node == n)
 
+/* Nodes that such a Write was sent to. */
 #if CHANGES
 #define REACHES(b, n, from) (IN(SENT_TO(from, own[b].stage), n) || SELF(b, n))
 /* The first of the owner's configs that such a Write could carry. */
@@ -656,13 +764,13 @@ inline deliver_new(b, n, kind, have) {
   }
 }
 
-/* O2 */
+/* O2: some home holds more than what was settled, and nobody promised it: written again, above. */
 #if NODES == 2
 #define SOME_ABOVE(r) (home[0].record > (r) || home[1].record > (r))
 #elif NODES == 3
 #define SOME_ABOVE(r) (home[0].record > (r) || home[1].record > (r) || home[2].record > (r))
 #else
-#define SOME_ABOVE(r)                                                    \
+#define SOME_ABOVE(r)                                                      \
   (home[0].record > (r) || home[1].record > (r) || home[2].record > (r) || \
    home[3].record > (r))
 #endif
@@ -671,6 +779,7 @@ inline meet_leftover(b) {
     (OWNS(b) && own[b].rewritten == 0 && own[b].best != 0 && own[b].wrote == 0 &&
      SOME_ABOVE(own[b].best)) ->
     printf("ballot %d meets a leftover\n", b);
+    MARK(LEFTOVER_MET);
     own[b].rewritten = 2;
     own[b].holders0 = 0
 #ifdef DISKS
@@ -693,8 +802,8 @@ inline meet_leftover(b) {
 #define HAD(b, s) (SENDS(b) && EXISTS(s) && own[b].first <= s && s <= own[b].stage)
 
 /* The own disk has a config after all that was written before it. */
-#define BEFORE(b, s)                                                      \
-  (own[b].wrote > 0 && own[b].wrote_at1 < s -> RECORD(b, 1) :             \
+#define BEFORE(b, s)                                          \
+  (own[b].wrote > 0 && own[b].wrote_at1 < s -> RECORD(b, 1) : \
   (own[b].rewritten == 1 -> RECORD(b, 0) : own[b].best))
 #define IN_LOG_ORDER(b, s, n) (!SELF(b, n) || home[n].record >= BEFORE(b, s))
 
@@ -713,17 +822,18 @@ inline adopt(b, s, n) {
   }
 }
 
-/* C3 */
+/* C3: a Refuse names a newer config. */
 inline learn(b, n) {
   d_step {
     (own[b].state == CANDIDATE && IN(own[b].asked, n) && home[n].promised <= b &&
      home[n].config > own[b].belief) ->
     printf("ballot %d hears of the config of node %d\n", b, n);
+    MARK(NEWER_CONFIG_HEARD);
     believe(b, home[n].config)
   }
 }
 
-/* C3: a Refuse leaves unsynced, and what it named may be lost. */
+/* C3: a Refuse leaves unsynced, and what it named may be lost again. */
 inline learn_unsynced(c, b, s) {
   d_step {
     (own[c].state == CANDIDATE && HAD(b, s) &&
@@ -743,18 +853,22 @@ inline move(b, to) {
 /* O2, G1: nobody enters as a holder. */
 inline enter(b, newcomers) {
 #ifndef COUNT_OLD_ACKS
-  own[b].holders0 = own[b].holders0 & ~(newcomers);
-  own[b].holders1 = own[b].holders1 & ~(newcomers)
+  /* An owner that left and comes back has dropped nothing. */
+  m = (newcomers) & ~BIT(own[b].node);
+  own[b].holders0 = own[b].holders0 & ~m;
+  own[b].holders1 = own[b].holders1 & ~m;
+  m = 0
 #else
   skip
 #endif
 }
 
+/* Nodes that hold the current version, when there is one. */
 #define CURRENT(b) \
   (own[b].wrote > 0 -> own[b].holders1 : (own[b].best != 0 -> own[b].holders0 : 15))
 #define ALL_COMMITTED(b) (own[b].committed == 1 + own[b].wrote && own[b].rewritten != 2)
 
-/* G1 */
+/* G1: the config is on a quorum's disks; to learners, or at once to joint. */
 inline begin_change(b, s, old, new) {
   d_step {
     (OWNS(b) && own[b].stage == s && MAJORITY(old, own[b].acked)
@@ -772,7 +886,7 @@ inline begin_change(b, s, old, new) {
   }
 }
 
-/* G2 */
+/* G2: a majority of the target has acknowledged the config that names it. */
 inline make_joint(b, s, old, new) {
   d_step {
     (OWNS(b) && own[b].stage == s && MAJORITY(old, own[b].acked) && MAJORITY(new, own[b].acked)) ->
@@ -787,24 +901,32 @@ inline make_joint(b, s, old, new) {
 #else
 #define OWN_COPY(b) (own[b].acked & BIT(own[b].node))
 #endif
-/* G3 */
+/* G3: a joint quorum has the config, and everything current. */
 inline make_final(b, s, old, new) {
   d_step {
     (OWNS(b) && own[b].stage == s
 #ifndef FINAL_UNSETTLED
      && JOINT(old, new, own[b].acked) && ALL_COMMITTED(b) &&
-     MAJORITY(new, CURRENT(b) | OWN_COPY(b))
+     MAJORITY(new, (CURRENT(b) & ~BIT(own[b].node)) | OWN_COPY(b))
 #endif
     ) ->
     printf("ballot %d leaves stage %d\n", b, s);
+    MARK_IF(FINAL_BY_HEIR, own[b].first == s);
     move(b, s + 1)
   }
 }
 
-/* G4, H5 */
+/* An owner tells others that they left, and leaves itself at its last config. Who owned a ballot is
+   not kept when nobody can come back: a former owner may then be told, too. */
+#if CHANGES == 2
+#define MAY_TELL(b, s, n) (own[b].node != n || (OWNS(b) && own[b].stage == s))
+#else
+#define MAY_TELL(b, s, n) (!SELF(b, n) || own[b].stage == s)
+#endif
+/* G4, H5: the records go; promise and config stay. */
 inline retire(b, s, n) {
   d_step {
-    (HAD(b, s) &&
+    (HAD(b, s) && MAY_TELL(b, s, n) &&
 #ifdef RETIRE_ANY
      home[n].config != 0 &&
 #else
@@ -818,7 +940,9 @@ inline retire(b, s, n) {
     home[n].config = 0;
 #endif
     if
-    :: OWNS(b) && own[b].node == n -> die(b)
+    :: OWNS(b) && own[b].node == n ->
+       MARK(OWNER_LEFT);
+       die(b)
     :: else
     fi
   }
@@ -833,7 +957,7 @@ inline write_out(n) {
   disk[n].record = home[n].record;
   disk[n].config = home[n].config
 }
-#define UNSYNCED(n)                                                                       \
+#define UNSYNCED(n)                                                                           \
   (home[n].owes_promise != 0 || home[n].owes_acks != 0 || home[n].record != disk[n].record || \
    home[n].promised != disk[n].promised)
 
@@ -889,6 +1013,7 @@ inline crash(n) {
     :: i <= BALLOTS ->
        if
        :: ALIVE(i) && own[i].node == n ->
+          MARK_IF(OWNER_CRASHED, own[i].wrote > 0 && own[i].committed == 1);
 #ifdef OWN_PROMISE_LEFT_OUT
           if
           :: disk[n].promised < i ->
@@ -986,29 +1111,31 @@ inline repair(n, from) {
 #if CHANGES == 1
 #define ADOPT(b, n) :: adopt(b, 0, n) :: adopt(b, 1, n) :: adopt(b, 2, n) :: adopt(b, 3, n)
 #define RETIRE(b, n) :: retire(b, 0, n) :: retire(b, 3, n)
-#define LEARN_UNSYNCED(c, b) \
+#define LEARN_UNSYNCED(c, b)                                                       \
   :: learn_unsynced(c, b, 0) :: learn_unsynced(c, b, 1) :: learn_unsynced(c, b, 2) \
   :: learn_unsynced(c, b, 3)
-#define CHANGE(b) \
-  :: begin_change(b, 0, H0, H1) :: make_joint(b, 1, H0, H1) :: make_final(b, 2, H0, H1)
+#define CHANGE(b)                                                       \
+  :: begin_change(b, 0, HOME0, HOME1) :: make_joint(b, 1, HOME0, HOME1) \
+  :: make_final(b, 2, HOME0, HOME1)
 #elif CHANGES == 2
-#define ADOPT(b, n)                                                            \
+#define ADOPT(b, n)                                                       \
   :: adopt(b, 0, n) :: adopt(b, 1, n) :: adopt(b, 2, n) :: adopt(b, 3, n) \
   :: adopt(b, 4, n) :: adopt(b, 5, n) :: adopt(b, 6, n)
 #define RETIRE(b, n) :: retire(b, 0, n) :: retire(b, 3, n) :: retire(b, 6, n)
-#define LEARN_UNSYNCED(c, b)                                                               \
+#define LEARN_UNSYNCED(c, b)                                                       \
   :: learn_unsynced(c, b, 0) :: learn_unsynced(c, b, 1) :: learn_unsynced(c, b, 2) \
   :: learn_unsynced(c, b, 3) :: learn_unsynced(c, b, 4) :: learn_unsynced(c, b, 5) \
   :: learn_unsynced(c, b, 6)
-#define CHANGE(b)                                                                              \
-  :: begin_change(b, 0, H0, H1) :: make_joint(b, 1, H0, H1) :: make_final(b, 2, H0, H1) \
-  :: begin_change(b, 3, H1, H2) :: make_joint(b, 4, H1, H2) :: make_final(b, 5, H1, H2)
+#define CHANGE(b)                                                       \
+  :: begin_change(b, 0, HOME0, HOME1) :: make_joint(b, 1, HOME0, HOME1) \
+  :: make_final(b, 2, HOME0, HOME1) :: begin_change(b, 3, HOME1, HOME2) \
+  :: make_joint(b, 4, HOME1, HOME2) :: make_final(b, 5, HOME1, HOME2)
 #endif
 
 inline found(n) {
-  home[n].config = IN(H0, n);
+  home[n].config = IN(HOME0, n);
 #ifdef DISKS
-  disk[n].config = IN(H0, n)
+  disk[n].config = IN(HOME0, n)
 #endif
 }
 

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "gateway_world.hpp"
@@ -157,6 +158,29 @@ TEST_CASE("gateway: while the owner is dead its home is asked, and who took over
   if (asked[0].to != world.id(3)) asked = world.asked<wire::GetJob>();
   REQUIRE(asked.size() == 1);
   CHECK(asked[0].to == world.id(3));
+}
+
+TEST_CASE("gateway: while the owner is suspected its home is asked, and it too at last") {
+  GatewayWorld world;
+  world.client(1, wire::GetJob{kJob});
+  auto asked = world.asked<wire::GetJob>();
+  REQUIRE(asked.size() == 1);
+  REQUIRE(asked[0].to == world.id(2));
+  world.suspect(2, 3);
+  world.gateway.on_suspect(world.now, world.id(2));
+  std::vector<NodeId> order;
+  for (int turn = 0; turn < 6; ++turn) {
+    world.pass(kOwnerRetry);
+    for (const auto& each : world.asked<wire::GetJob>()) {
+      order.push_back(each.to);
+      if (each.to == world.id(2)) continue;
+      // It knows no other owner yet.
+      world.answer(each, wire::WrongOwner{world.entry(each.request.shard, 1, world.id(2))});
+    }
+  }
+  REQUIRE(order.size() >= 4);
+  for (const std::uint64_t node : {1U, 2U, 3U})
+    CHECK(std::ranges::count(order, world.id(node)) > 0);
 }
 
 TEST_CASE("gateway: after 10 s without a majority the homes that are away are named") {

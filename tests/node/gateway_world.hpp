@@ -60,6 +60,15 @@ struct GatewayWorld {
                        wire::Gossip{{dead}});
   }
 
+  void suspect(std::uint64_t number, std::uint64_t accuser) {
+    wire::MemberRecord accused = record(number);
+    accused.state = wire::MemberState::suspect;
+    accused.accuser = id(accuser);
+    members.on_message(now.steady,
+                       {id(accuser), info(accuser).address, membership::Channel::stream},
+                       wire::Gossip{{accused}});
+  }
+
   void client(std::uint64_t request, wire::ClientRequestBody body) {
     gateway.on_client(now, kClient, {request, std::move(body)});
     settle();

@@ -364,6 +364,26 @@ TEST_CASE("attempts: a deposed owner's release surfaces late, its attempt ends b
   }
 }
 
+TEST_CASE("attempts: claims that cannot be committed in a split leave room for those that can") {
+  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+    CAPTURE(seed);
+    Cluster five({.nodes = 5, .seed = seed, .founders = 5, .cpu_millis = 1000});
+    five.submit(
+        {.spec = {.argv = {"sleep", "200ms"}, .cpu_millis = 500}, .count = 2000, .gateway = 2});
+    REQUIRE(five.world().run_until([&] { return five.attempts() > 100; }, 30s));
+    five.world().network().split({0, 0, 1, 1, 1});
+    for (int look = 0; look < 3; ++look) {
+      five.world().run_for(6s);
+      const std::uint64_t before = five.attempts();
+      five.world().run_for(3s);
+      CHECK(five.attempts() > before + 30);  // The side of three has room for 30 a second.
+    }
+    five.world().network().heal();
+    CHECK(five.await_workload(5min));
+    five.finish();
+  }
+}
+
 TEST_CASE("attempts: a poison task that takes its node along is lost after three deaths") {
   Cluster five(keepers_and_workers());
   five.begin(1, "1000s");

@@ -178,6 +178,11 @@ TEST_CASE("checkers: an idle node beside work that fits it for more than 2 s is 
     watch(10s);
     CHECK(violations.empty());
   }
+  SUBCASE("on its way out") {
+    nodes[1].inspection.takes_work = false;
+    watch(10s);
+    CHECK(violations.empty());
+  }
   SUBCASE("cut off") {
     nodes[1].inspection.members[0].second = dead;
     watch(10s);

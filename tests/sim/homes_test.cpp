@@ -164,6 +164,30 @@ TEST_CASE("homes: an owner dies at some moment of every shard's move, and the mo
   }
 }
 
+TEST_CASE("homes: rank 0 takes its shards back just when it asks after their owners") {
+  // Every second look of a node at the owners falls together with its taking back. An answer that
+  // was under way must not stop the candidate that deposes who gave it.
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    CAPTURE(seed);
+    Scenario three({.nodes = 3, .seed = seed, .shard_count = kShards});
+    REQUIRE(three.found());
+    three.monitor().set_faults(true);
+    three.world().run_for(1s);
+    three.world().crash(0);
+    three.world().run_for(4s);
+    three.world().start(0);
+    REQUIRE(three.await_serving(10s));
+    Duration ownerless{};
+    for (Duration passed{}; passed < 40s; passed += 10ms) {
+      three.world().run_for(10ms);
+      if (!settled(three, 3, {0, 1, 2})) ownerless += 10ms;
+    }
+    CHECK(ownerless <= 200ms);
+    three.settle();
+    CHECK(three.verdict() == "");
+  }
+}
+
 TEST_CASE("drain: a node starts nothing new and keeps its records, through a restart too") {
   Scenario three(cluster(3, 3));
   REQUIRE(three.found());
@@ -219,6 +243,7 @@ TEST_CASE("recover: two of three homes are lost for good, the last copy is adopt
            three.state_seen_by(0, 2) == wire::MemberState::dead;
   };
   REQUIRE(three.world().run_until(dead, 120s));
+  three.monitor().shards().lost(lost);
   for (std::uint32_t shard = 0; shard < kShards; ++shard) {
     CHECK(done(command(three, 0, {{}, wire::RecoverShard{ShardId{shard}, lost}})));
   }

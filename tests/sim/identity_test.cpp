@@ -338,11 +338,8 @@ TEST_CASE("identity: a wiped minority comes back as new nodes and cannot vote fo
   five.monitor().set_faults(true);
   const NodeId old = five.world().id(4);
   five.world().crash(4);
-  five.world().disk(4) = Disk({});
-  node::NodeConfig& config = five.world().config_at_next_start(4);
-  config.id = {five.world().random().next(), five.world().random().next()};
-  config.expect = 1;
-  config.join = true;
+  five.world().replace_store(4);
+  const NodeId fresh = five.world().id(4);
   // It votes where a change of the home has made it a member, and nowhere else.
   std::uint32_t for_another = 0;
   five.world().set_filter([&](NodeIndex from, const node::Envelope& envelope) {
@@ -350,7 +347,7 @@ TEST_CASE("identity: a wiped minority comes back as new nodes and cannot vote fo
     if (from != 4 || promise == nullptr) return false;
     for (const wire::PromiseItem& item : promise->items) {
       const auto named = shard::members(item.config);
-      if (std::ranges::find(named, config.id) == named.end()) ++for_another;
+      if (std::ranges::find(named, fresh) == named.end()) ++for_another;
     }
     return false;
   });
