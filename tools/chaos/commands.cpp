@@ -108,9 +108,9 @@ class Breaker {
     if (!injection) return failed(injection.error());
     const auto plan = plan_of(backend_, *injection);
     if (!plan) return failed(plan.error());
-    const bool at_once = fault_.kind == FaultKind::restart && !fault_.duration;
-    const Ms length = at_once ? Ms(0) : fault_.duration.value_or(kUnattendedMax);
-    const bool stays = fault_.duration || at_once;
+    const bool once = at_once(fault_.kind) && !fault_.duration;
+    const Ms length = once ? Ms(0) : fault_.duration.value_or(kUnattendedMax);
+    const bool stays = fault_.duration || once;
     const auto entry = journal_.open_entry(text_of(*injection), plan->heal,
                                            stays ? length + kDeadManGrace : length);
     if (!entry) return failed(entry.error());
@@ -193,7 +193,7 @@ int break_once(const CommandOptions& options, const Fault& fault, std::optional<
         {ErrorCode::bad_input, text("'", rule_of(fault.kind).name, "' is not possible with ",
                                     (*backend)->name(), ": ", *why)});
   }
-  if (every && !fault.duration && fault.kind != FaultKind::restart) {
+  if (every && !fault.duration && !at_once(fault.kind)) {
     return failed({ErrorCode::bad_input, "--every needs --for: how long each of them lasts"});
   }
   std::random_device source;

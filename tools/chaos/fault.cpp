@@ -158,6 +158,8 @@ std::string Fault::word(std::string_view name) const {
   return given != nullptr ? *given : std::string();
 }
 
+bool at_once(FaultKind kind) { return kind == FaultKind::restart || kind == FaultKind::upgrade; }
+
 std::optional<std::string> what_is_missing(const Fault& fault) {
   const FaultRule& rule = rule_of(fault.kind);
   for (const ParameterRule& each : rule.parameters) {

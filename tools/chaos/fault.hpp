@@ -77,6 +77,9 @@ struct Fault {
   Value value(std::string_view name) const;
 };
 
+// A restart or an upgrade: unless it is given a duration, it is over as soon as it is made.
+bool at_once(FaultKind kind);
+
 // Absent when the fault is whole: what must be given is there.
 std::optional<std::string> what_is_missing(const Fault& fault);
 

@@ -50,7 +50,7 @@ class Planner {
          at += length(spec.every)) {
       RandomSpec::Choice choice = pick(possible, random);
       const Ms lasting = length(choice.lasting.value_or(spec.lasting));
-      if (choice.fault.kind != FaultKind::restart) choice.fault.duration = lasting;
+      if (!at_once(choice.fault.kind)) choice.fault.duration = lasting;
       const auto active = std::ranges::count_if(
           schedule_.faults, [at](const Planned& each) { return overlap(each, at, at + Ms(1)); });
       if (std::cmp_greater_equal(active, spec.at_once)) continue;
@@ -112,8 +112,7 @@ class Planner {
   Result<void> add_one(const Fault& fault, Ms at, Random& random) {
     Planned planned{.at = at, .until = scenario_.duration, .injection = {.fault = fault}};
     if (fault.duration) planned.until = std::min(planned.until, at + *fault.duration);
-    // To be started again at once is what a restart is.
-    if (fault.kind == FaultKind::restart && !fault.duration) planned.until = at;
+    if (at_once(fault.kind) && !fault.duration) planned.until = at;
     if (auto settled = settle(planned, random); !settled) return settled;
     schedule_.faults.push_back(std::move(planned));
     return {};
