@@ -108,9 +108,9 @@ class Breaker {
     if (!injection) return failed(injection.error());
     const auto plan = plan_of(backend_, *injection);
     if (!plan) return failed(plan.error());
-    const bool once = at_once(fault_.kind) && !fault_.duration;
-    const Ms length = once ? Ms(0) : fault_.duration.value_or(kUnattendedMax);
-    const bool stays = fault_.duration || once;
+    const bool brief = at_once(fault_.kind) && !fault_.duration;
+    const Ms length = brief ? Ms(0) : fault_.duration.value_or(kUnattendedMax);
+    const bool stays = fault_.duration || brief;
     const auto entry = journal_.open_entry(text_of(*injection), plan->heal,
                                            stays ? length + kDeadManGrace : length);
     if (!entry) return failed(entry.error());
