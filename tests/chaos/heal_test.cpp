@@ -4,8 +4,10 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <fstream>
+#include <thread>
 
 namespace shoal::chaos {
 namespace {
@@ -161,6 +163,17 @@ TEST_CASE("steps: a signal does not reach a process that only has the number of 
   CHECK(lives(*sleeper));
   send_signal(*sleeper, SIGKILL);
   CHECK(wait_for_end(*sleeper, Ms(5000)));
+}
+
+TEST_CASE("processes: those that end while they are looked at are no trouble") {
+  std::atomic<bool> enough = false;
+  std::thread others([&enough] {
+    while (!enough) static_cast<void>(run_program({"true"}, Ms(5000)));
+  });
+  const std::string mark = random_token();
+  for (int i = 0; i < 150; ++i) CHECK(marked_processes(mark).empty());
+  enough = true;
+  others.join();
 }
 
 TEST_CASE("steps: folders that the tool did not make are not removed, short marks not killed by") {

@@ -33,10 +33,7 @@ class Crew {
   void spawn(asio::awaitable<void> work) {
     ++size_;
     asio::co_spawn(context_, std::move(work), [this](std::exception_ptr error) {
-      if (error) {
-        std::fputs("shoal-chaos: a library failed within a coroutine\n", stderr);
-        std::abort();
-      }
+      if (error) fail_with(error);
       if (--size_ == 0) gone_.cancel();
     });
   }
@@ -68,6 +65,16 @@ class Crew {
   }
 
  private:
+  // The dead man mends what is broken.
+  [[noreturn]] static void fail_with(const std::exception_ptr& error) {
+    try {
+      std::rethrow_exception(error);
+    } catch (const std::exception& known) {
+      std::fprintf(stderr, "shoal-chaos: a library failed in a coroutine: %s\n", known.what());
+    }
+    std::abort();
+  }
+
   asio::io_context& context_;
   asio::steady_timer gone_;  // Cancelled by the last one.
   std::set<asio::steady_timer*> sleeping_;

@@ -28,9 +28,16 @@ namespace {
 namespace fs = std::filesystem;
 using SteadyClock = std::chrono::steady_clock;
 
+// As far as it can be read. A file of /proc fails in the middle when its process ends: read() notes
+// that, where an iterator over the buffer would throw.
 std::string contents(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  std::string whole;
+  std::array<char, 4096> buffer{};
+  while (file.read(buffer.data(), buffer.size()), file.gcount() > 0) {
+    whole.append(buffer.data(), static_cast<std::size_t>(file.gcount()));
+  }
+  return whole;
 }
 
 class Descriptor {
