@@ -5,8 +5,7 @@
 //   S|B|E JOB INDEX ATTEMPT NODE PID NS      NS: CLOCK_MONOTONIC
 //
 // Each line is one write to a file opened for append, so lines of many processes do not mix. Linked
-// statically and without iostreams: thousands of these start on two cores, and in containers that
-// hold nothing else.
+// statically and without iostreams: thousands of these start on two cores.
 #include <fcntl.h>
 #include <time.h>
 #include <unistd.h>
