@@ -45,7 +45,7 @@ LIBRARY_HOMES = [
     ("Cap'n Proto", r"(capnp|kj)/|.*\.capnp\.h$",
      [r"src/wire/.*\.cpp$", r"src/wire/(codec_parts|codec_types|kj_shim)\.hpp$"]),
     ("RocksDB", r"rocksdb/", [r"src/store/"]),
-    ("toml++", r"toml\+\+|toml\.hpp", [r"src/jobfile/.*\.cpp$"]),
+    ("toml++", r"toml\+\+|toml\.hpp", [r"src/jobfile/.*\.cpp$", r"tools/"]),
     ("date", r"date/", [r"src/jobfile/.*\.cpp$"]),
     ("nlohmann", r"nlohmann/", [r"src/jobfile/.*\.cpp$", r"src/(http|cli)/", r"tools/"]),
     ("LEMON", r"lemon/", [r"src/scheduling/flow/.*\.cpp$"]),

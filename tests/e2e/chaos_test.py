@@ -1,0 +1,176 @@
+"""shoal-chaos: short runs pass, tampered evidence fails, and what it broke is mended come what may."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+
+from cluster import PATIENCE, SHOAL, Cluster, eventually, main, process_lives
+
+CHAOS = os.path.join(os.path.dirname(SHOAL), "shoal-chaos")
+RUN_LIMIT = 200  # Seconds; a run that finds a node stuck gives up by itself.
+
+SHORT = ["cluster.nodes=3", "load.tasks=2000", "warmup=2s", "settle=2s", "fault.0.at=3s"]
+KILL_ONE = [*SHORT, "duration=12s", "fault.0.for=3s", "fault.0.repeat=5s", "fault.0.times=2"]
+FROZEN = [*SHORT, "duration=18s", "fault.0.for=7s", "fault.1.at=11s", "fault.1.for=6s"]
+
+
+def processes_naming(words):
+    """Ids of processes with these words in their command lines."""
+    found = []
+    for entry in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if words.encode() in entry.read_bytes():
+                found.append(int(entry.parent.name))
+        except OSError:
+            pass
+    return [pid for pid in found if process_lives(pid)]
+
+
+class Chaos(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="chaos-e2e-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        # Journals of others are none of this test's business.
+        self.environment = {**os.environ, "XDG_STATE_HOME": str(self.folder / "state")}
+
+    def chaos(self, *words, status=0, timeout=RUN_LIMIT):
+        done = subprocess.run([CHAOS, *map(str, words)], capture_output=True, text=True,
+                              env=self.environment, timeout=timeout, check=False)
+        said = f"{words}: status {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        self.assertEqual(done.returncode, status, said)
+        return done
+
+    def play(self, scenario, sets, name="run"):
+        out = self.folder / name
+        words = [word for each in sets for word in ("--set", each)]
+        self.chaos("run", scenario, "--seed", 7, "--dir", self.folder, "--out", out,
+                   "--junit", self.folder / "junit.xml", *words)
+        return out
+
+    def verdicts(self, out):
+        summary = json.loads((out / "summary.json").read_text())
+        return {each["name"]: each for each in summary["verdicts"]}
+
+    def journals(self):
+        return list((self.folder / "state").rglob("*.journal"))
+
+
+class Runs(Chaos):
+    def test_kill_one_passes_and_tampered_evidence_fails(self):
+        out = self.play("kill-one", KILL_ONE)
+        verdicts = self.verdicts(out)
+        self.assertEqual(verdicts["lost"]["value"].split()[0], "0")
+        self.assertGreaterEqual(int(verdicts["lost"]["value"].split()[2]), 2000)
+        self.assertEqual(verdicts["faults"]["value"], "2 made, 0 not")
+        self.assertIn("<svg", (out / "report.html").read_text())
+        self.assertIn('failures="0"', (self.folder / "junit.xml").read_text())
+        self.assertEqual(self.journals(), [])
+        # The watchdog of the journal sees that it is closed a moment later.
+        eventually(lambda: not processes_naming(str(self.folder)), "nothing of it runs on")
+        self.tamper(out)
+
+    def tamper(self, out):
+        """Each alteration of the evidence fails the verdict that is there for it."""
+        marks = (out / "marks").read_text().splitlines(keepends=True)
+        history = (out / "history.jsonl").read_text().splitlines(keepends=True)
+        seen = next(json.loads(line) for line in history if '"seen"' in line and "[[" in line)
+        index, state, attempt, ended = seen["tasks"][0]
+        other = {**seen, "tasks": [[index, state, attempt + 1, ended + 5]]}
+        once = next(json.loads(line)["job"] for line in history
+                    if '"at_most_once":true' in line and '"result":"ok"' in line)
+        again = next(line for line in marks if line.startswith(f"S {once} ")).split()
+        again[3] = str(int(again[3]) + 1)
+        task = f"{seen['seen']} {index} "
+        self.check(out, "outcomes", history=[*history, json.dumps(other) + "\n"])
+        self.check(out, "lost", history=[line for line in history
+                                         if f'"seen":"{seen["seen"]}"' not in line])
+        self.check(out, "phantoms", marks=[line for line in marks if not line.startswith("E " + task)])
+        self.check(out, "at_most_once", marks=[*marks, " ".join(again) + "\n"])
+        first = next(line for line in marks if line.startswith("S " + task)).split()
+        twin = [*first[:5], str(int(first[5]) + 1), str(int(first[6]) + 1)]
+        self.check(out, "fencing", marks=[*marks, " ".join(twin) + "\n"])
+
+    def check(self, out, fails, marks=None, history=None):
+        copy = self.folder / "copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(out, copy)
+        if marks is not None:
+            (copy / "marks").write_text("".join(marks))
+        if history is not None:
+            (copy / "history.jsonl").write_text("".join(history))
+        self.chaos("check", copy, status=1)
+        self.assertEqual(self.verdicts(copy)[fails]["result"], "fail", fails)
+
+    def test_frozen_node_passes(self):
+        verdicts = self.verdicts(self.play("frozen-node", FROZEN))
+        self.assertEqual(verdicts["overlaps"]["result"], "pass")
+        self.assertEqual(verdicts["faults"]["value"], "2 made, 0 not")
+
+
+class Mending(Chaos):
+    def test_a_killed_tool_leaves_nothing_broken_and_nothing_running(self):
+        words = ["--set", "cluster.nodes=1", "--set", "load.tasks=50", "--set", "warmup=1s",
+                 "--set", "fault.0.at=1s", "--set", "fault.1.at=40s"]
+        tool = subprocess.Popen([CHAOS, "run", "frozen-node", "--dir", str(self.folder), "--out",
+                                 str(self.folder / "run"), *words], env=self.environment,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        faults = self.folder / "run" / "faults.jsonl"
+        try:
+            eventually(lambda: faults.exists() and "injected" in faults.read_text(), "a node is paused")
+        finally:
+            tool.send_signal(signal.SIGKILL)
+            tool.wait()
+        eventually(lambda: not processes_naming(f"{self.folder}/shoal-chaos-"), "its nodes are gone")
+        eventually(lambda: self.journals() == [], "its journal is closed")
+        self.assertEqual(list(self.folder.glob("shoal-chaos-*")), [])
+        self.assertIn("nothing is left", self.chaos("heal").stderr)
+
+    def test_faults_by_hand_on_a_dev_cluster_are_healed_twice_without_harm(self):
+        cluster = Cluster(2)
+        self.addCleanup(cluster.stop)
+        where = ("--against", f"local:{cluster.folder}")
+        pid = cluster.pid(0)
+        planned = self.chaos("pause", "n1", "--dry-run", *where).stdout
+        self.assertIn(f"kill -STOP {pid}", planned)
+        self.chaos("inject", "pause", cluster.name(0), *where)
+        states = lambda: json.loads(self.chaos("status", "--json", *where).stdout)
+        eventually(lambda: states()["nodes"][0]["state"] == "paused", "the node is paused")
+        self.assertEqual(len(states()["broken"]), 1)
+        self.assertIn("healed: pause", self.chaos("heal").stdout)
+        eventually(lambda: states()["nodes"][0]["state"] == "up", "the node goes on")
+        self.assertIn("nothing is left", self.chaos("heal").stderr)
+        self.chaos("kill", cluster.name(1), "--for", "1s", *where)
+        eventually(lambda: states()["nodes"][1]["state"] == "up", "the node is started again")
+        self.assertEqual(states()["broken"], [])
+
+
+class BadInput(Chaos):
+    def test_what_is_not_there_is_refused_by_name(self):
+        path = self.folder / "s.toml"
+        path.write_text('chaos = 1\n[[fault]]\nat = "9s"\nwhat = "partition"\n')
+        self.assertRegex(self.chaos("run", path, status=2).stderr,
+                         re.escape(f"{path}:4:") + ".*there is no fault 'partition'")
+        path.write_text('chaos = 1\n[cluster]\nbackend = "elsewhere"\n')
+        self.assertIn("there is no back end 'elsewhere'", self.chaos("run", path, status=2).stderr)
+        self.assertIn("Did you mean 'kill-one'", self.chaos("run", "kil-one", status=2).stderr)
+        refused = self.chaos("status", "--against", f"local:{self.folder}", status=4)
+        self.assertIn("there is no local cluster", refused.stderr)
+
+    def test_a_dry_run_starts_nothing_and_prints_the_same_for_the_same_seed(self):
+        first = self.chaos("run", "monkey", "--seed", 5, "--dry-run", timeout=PATIENCE).stdout
+        second = self.chaos("run", "monkey", "--seed", 5, "--dry-run", timeout=PATIENCE).stdout
+        token = re.compile("[0-9a-f]{16}|127[.]0[.]0[.]1:[0-9]+")
+        self.assertEqual(token.sub("-", first), token.sub("-", second))
+        self.assertIn("seed 5", first.splitlines()[0])
+        self.assertIn("kill -KILL", first)
+        self.assertEqual(self.journals(), [])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+#include "tools/chaos/fault.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+
+namespace shoal::chaos {
+namespace {
+
+using enum ParameterType;
+
+const ParameterRule kScope{"scope",
+                           word,
+                           "node",
+                           "node: its process alone; host: its supervisors and tasks with it",
+                           {"node", "host"}};
+
+std::vector<FaultRule> process_rules() {
+  return {
+      {FaultKind::kill, "kill", Family::process, "SIGKILL; started again when it ends", {kScope}},
+      {FaultKind::stop, "stop", Family::process, "SIGTERM; started again when it ends"},
+      {FaultKind::pause, "pause", Family::process, "SIGSTOP, then SIGCONT", {kScope}},
+      {FaultKind::restart, "restart", Family::process, "SIGTERM, and started again at once"},
+      {FaultKind::upgrade,
+       "upgrade",
+       Family::process,
+       "stopped, and started again with another program",
+       {{"program", word, "copy", "path of the other shoal; copy: the same one, copied"}}},
+  };
+}
+
+std::vector<FaultRule> machine_rules() {
+  return {
+      {FaultKind::disk_full,
+       "disk.full",
+       Family::disk,
+       "the disk of its data folder is full",
+       {{"fill", percent, "100%", "of the free space"}}},
+      {FaultKind::cpu,
+       "cpu",
+       Family::load,
+       "busy threads beside it",
+       {{"burn", number, "1", "how many"}}},
+      {FaultKind::mem,
+       "mem",
+       Family::load,
+       "memory taken beside it",
+       {{"burn", size, "", "how much"}}},
+      {FaultKind::join,
+       "join",
+       Family::members,
+       "more nodes join, and leave when it ends",
+       {{"count", number, "1", "how many"},
+        {"end",
+         word,
+         "leave",
+         "how they go; after stop and kill their data is gone for good",
+         {"leave", "stop", "kill"}}},
+       false},
+  };
+}
+
+// In the order of FaultKind.
+const std::vector<FaultRule>& rules() {
+  static const std::vector<FaultRule> kRules = [] {
+    std::vector<FaultRule> all = process_rules();
+    const std::vector<FaultRule> more = machine_rules();
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }();
+  return kRules;
+}
+
+const ParameterRule* parameter_of(const FaultRule& rule, std::string_view name) {
+  const auto found = std::ranges::find(rule.parameters, name, &ParameterRule::name);
+  return found == rule.parameters.end() ? nullptr : &*found;
+}
+
+template <class T>
+Result<Value> valued(Result<T> parsed) {
+  if (!parsed) return std::unexpected(parsed.error());
+  return Value(*parsed);
+}
+
+}  // namespace
+
+std::span<const FaultRule> catalogue() { return rules(); }
+
+const FaultRule& rule_of(FaultKind kind) { return rules().at(static_cast<std::size_t>(kind)); }
+
+const FaultRule* find_rule(std::string_view name) {
+  const auto found = std::ranges::find(rules(), name, &FaultRule::name);
+  return found == rules().end() ? nullptr : &*found;
+}
+
+std::vector<std::string> fault_names() {
+  std::vector<std::string> names;
+  for (const FaultRule& rule : rules()) names.emplace_back(rule.name);
+  return names;
+}
+
+std::string_view to_string(Family family) {
+  constexpr std::array<std::string_view, 4> kNames{"process", "disk", "load", "members"};
+  return kNames.at(static_cast<std::size_t>(family));
+}
+
+Result<Value> parse_value(const ParameterRule& rule, std::string_view words) {
+  switch (rule.type) {
+    case percent:
+      return valued(parse_percent(words));
+    case number:
+      return valued(parse_number(words));
+    case size:
+      return valued(parse_size(words));
+    case word:
+      break;
+  }
+  const std::string given(words);
+  if (!rule.words.empty() && std::ranges::find(rule.words, given) == rule.words.end()) {
+    return fail(ErrorCode::bad_input,
+                text("there is no ", rule.name, " '", given, "'.", suggestion(given, rule.words)));
+  }
+  if (given.empty()) return fail(ErrorCode::bad_input, text(rule.name, " is empty"));
+  return Value(given);
+}
+
+std::string text_of(const Value& value) {
+  if (const auto* figure = std::get_if<double>(&value)) {
+    return number_text(*figure, *figure == std::floor(*figure) ? 0 : 2);
+  }
+  if (const auto* bytes = std::get_if<std::uint64_t>(&value)) return text(*bytes);
+  return std::get<std::string>(value);
+}
+
+Value Fault::value(std::string_view name) const {
+  const auto given = parameters.find(std::string(name));
+  if (given != parameters.end()) return given->second;
+  const ParameterRule* rule = parameter_of(rule_of(kind), name);
+  return rule == nullptr ? Value() : parse_value(*rule, rule->otherwise).value_or(Value());
+}
+
+double Fault::number(std::string_view name) const {
+  const Value is = value(name);
+  const auto* figure = std::get_if<double>(&is);
+  return figure != nullptr ? *figure : 0;
+}
+
+std::uint64_t Fault::size(std::string_view name) const {
+  const Value is = value(name);
+  const auto* bytes = std::get_if<std::uint64_t>(&is);
+  return bytes != nullptr ? *bytes : 0;
+}
+
+std::string Fault::word(std::string_view name) const {
+  const Value is = value(name);
+  const auto* given = std::get_if<std::string>(&is);
+  return given != nullptr ? *given : std::string();
+}
+
+bool at_once(FaultKind kind) { return kind == FaultKind::restart || kind == FaultKind::upgrade; }
+
+std::optional<std::string> what_is_missing(const Fault& fault) {
+  const FaultRule& rule = rule_of(fault.kind);
+  for (const ParameterRule& each : rule.parameters) {
+    if (!each.otherwise.empty() || fault.parameters.contains(std::string(each.name))) continue;
+    return text("a fault '", rule.name, "' needs ", each.name, ": ", each.help);
+  }
+  return std::nullopt;
+}
+
+std::string parameters_text(const Fault& fault) {
+  std::string whole;
+  for (const auto& [name, value] : fault.parameters) {
+    whole += text(whole.empty() ? "" : ", ", name, " ", text_of(value));
+  }
+  return whole;
+}
+
+std::string text_of(const Injection& injection) {
+  const Fault& fault = injection.fault;
+  std::string whole(rule_of(fault.kind).name);
+  if (!injection.nodes.empty()) whole += " " + joined(injection.nodes, ",");
+  const std::string parameters = parameters_text(fault);
+  if (!parameters.empty()) whole += text(" (", parameters, ")");
+  if (fault.duration) whole += " for " + duration_text(*fault.duration);
+  return whole;
+}
+
+}  // namespace shoal::chaos
