@@ -50,6 +50,11 @@ bool FaultAtlas::outlives(const Home& home, const std::set<NodeId>& good) {
 
 bool FaultAtlas::may_lose(NodeIndex index) const {
   return !homes_.empty() && std::ranges::all_of(homes_, [&](const auto& entry) {
+    // The joint config may be in force by now, though no disk says so yet (G2).
+    const wire::ShardConfig& newest = entry.second.configs.front();
+    const NodeId id = world_.id(index);
+    const bool named = contains(newest.home, id) || contains(newest.learners, id);
+    if (!newest.learners.empty() && named) return false;
     std::set<NodeId> good = entry.second.good;
     return good.erase(world_.id(index)) == 0 || outlives(entry.second, good);
   });

@@ -177,7 +177,7 @@ TEST_CASE("checkers: an operator's recovery needs only those who are not lost (I
   books.shard_checker.lost({kB, kC});
   books.shard_checker.seen(kNow, kShard, config(2, 0, {kA}));
   CHECK(books.violations.empty());
-  books.shard_checker.seen(kNow, kShard, config(3, 0, {kB}));
+  books.shard_checker.seen(kNow, kShard, config(3, 0, {kD}));
   CHECK(books.names("(I12)"));
 }
 
