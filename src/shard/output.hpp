@@ -127,8 +127,9 @@ struct ConfirmDone {
   std::vector<ShardId> failed;  // Ballot lost, or no quorum in time.
 };
 
-// A candidate was refused by a higher ballot; it tries again after its back-off unless told to
-// yield.
+// A candidate was refused: by a higher ballot, and tries again after its back-off unless told to
+// yield; or by a newer config that it is not in, and gave up. Whoever made that ballot may own the
+// shard.
 struct RefusedEvent {
   ShardId shard{};
   wire::Ballot promised;

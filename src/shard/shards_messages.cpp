@@ -76,8 +76,12 @@ void Shards::on_message(TimePoint now, NodeId, const wire::Refuse& message) {
         }
         effects_.output.refused.push_back({.shard = item.shard, .promised = item.promised});
       } else {
-        advance(now, item.shard, *slot,
-                slot->candidate->on_newer_config(now, item.config, slot->replica, effects_));
+        const Candidate::Progress progress =
+            slot->candidate->on_newer_config(now, item.config, slot->replica, effects_);
+        if (progress == Candidate::Progress::give_up) {
+          effects_.output.refused.push_back({.shard = item.shard, .promised = item.promised});
+        }
+        advance(now, item.shard, *slot, progress);
       }
     }
   }

@@ -186,6 +186,26 @@ TEST_CASE(
   CHECK(world.committed(3, 0) == 1);
 }
 
+TEST_CASE("home change: whoever missed its own leaving hears by whom it was refused (C3, H5)") {
+  World world = owned();
+  const Set rest{0, 1, 3, 4, 5};
+  REQUIRE(world.change_home(0, {0, 1, 3}));
+  pass(world, seconds(3), rest);
+  world.net.clear();
+  REQUIRE(at_home(world, 3));
+  REQUIRE(at_home(world, 2));  // As it believes.
+  for (int round = 0; round < 3; ++round) {
+    world.refused.clear();
+    world.take_over(2);  // Above all promises: only its config is too old.
+    world.settle();
+    CHECK_FALSE(world.at(2).candidate(kShard));
+    REQUIRE_FALSE(world.refused.empty());
+    CHECK(world.refused.front().first == 2);
+    CHECK(world.refused.front().second.promised.node == node_id(0));
+  }
+  CHECK(world.at(0).owns(kShard));
+}
+
 // Two changes, each the first of its owner: what counts is whose ballot it stands under.
 TEST_CASE("home change: two owners' joint configs with one number are two configs (hole 5)") {
   World world = owned();

@@ -118,6 +118,7 @@ void World::take(std::size_t node) {
     if (out.to == node_id(node)) fail("a message to itself that waits for no disk");
     net.push_back({node, node_index(out.to), std::move(out.message)});
   }
+  for (const RefusedEvent& event : output.refused) refused.emplace_back(node, event);
   if (traced) {
     for (const ShardId shard : output.owned) {
       say(format("n{} owns: {}", node, text_of(*n.shards->config(shard))));

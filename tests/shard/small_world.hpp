@@ -102,7 +102,8 @@ class World {
   bool traced = false;                            // Everything is told on stderr.
   Duration learn_max = std::chrono::seconds(60);  // From the next start of a node on.
   TimePoint now{};
-  std::vector<Packet> net;  // Sent, not delivered.
+  std::vector<Packet> net;                                    // Sent, not delivered.
+  std::vector<std::pair<std::size_t, RefusedEvent>> refused;  // With the node that heard so.
   std::uint64_t shown_count = 0;
   std::uint64_t owned_count = 0;
   std::uint64_t settled_count = 0;  // Finished home changes, and configs of new owners.
