@@ -12,6 +12,7 @@ namespace {
 constexpr Duration kJitterMax = std::chrono::milliseconds(100);
 constexpr Duration kTakeBackInterval = std::chrono::seconds(1);
 constexpr Duration kLeftoverInterval = std::chrono::seconds(30);
+constexpr Duration kGaveUpPause = std::chrono::seconds(10);
 // A question of this node's own lost on the way must not cost an owner its shard.
 constexpr std::uint32_t kStrikesMax = 2;
 
@@ -25,7 +26,14 @@ void Takeovers::start(Now now) {
 
 bool Takeovers::home_of(ShardId shard) const {
   const wire::ShardConfig* config = context_.shards->config(shard);
-  return config != nullptr && shard::voter(*config, context_.self());
+  return config != nullptr && shard::voter(*config, context_.self()) && !left(shard, *config);
+}
+
+bool Takeovers::left(ShardId shard, const wire::ShardConfig& config) const {
+  const wire::TableEntry* known = context_.table->find(shard);
+  if (known == nullptr || !(config.id < known->config.id)) return false;
+  const std::vector<NodeId> members = shard::members(known->config);
+  return std::ranges::find(members, context_.self()) == members.end();
 }
 
 // The highest ballot heard of: what this node promised, was refused with, or saw in the table.
@@ -70,7 +78,7 @@ void Takeovers::wait_for_rank(Now now, ShardId shard) {
   }
   entry.silent = ballot;
   const Duration delay = kRankDelay * rank + context_.random.below(kJitterMax);
-  set_due(shard, entry, Phase::waiting, now.steady + delay);
+  set_due(shard, entry, Phase::waiting, std::max(now.steady + delay, entry.rests_until));
 }
 
 void Takeovers::examine(Now now, ShardId shard) {
@@ -125,6 +133,7 @@ void Takeovers::on_member(Now now, const membership::Event& event) {
 void Takeovers::on_refused(Now now, const shard::RefusedEvent& event) {
   Watched& entry = watched(event.shard);
   entry.refused = std::max(entry.refused, event.promised);
+  if (event.gave_up) entry.rests_until = now.steady + kGaveUpPause;
   const NodeId rival = event.promised.node;
   if (!rival || rival == context_.self() || entry.phase == Phase::asked || absent(rival)) return;
   ask(now, event.shard, rival);
@@ -259,9 +268,11 @@ void Takeovers::scan(Now now) {
 // Records of a shard that this node does not keep any more: its owner retires who asks (H5).
 void Takeovers::ask_of_leftover(ShardId shard) {
   const wire::ShardConfig* config = context_.shards->config(shard);
-  if (config == nullptr || context_.shards->record_count(shard) == 0) return;
+  if (config == nullptr) return;
   const std::vector<NodeId> members = shard::members(*config);
-  if (std::ranges::find(members, context_.self()) != members.end()) return;
+  const bool member = std::ranges::find(members, context_.self()) != members.end();
+  const bool keeps = member ? left(shard, *config) : context_.shards->record_count(shard) > 0;
+  if (!keeps) return;
   const NodeId owner = context_.owner(shard);
   if (owner && owner != context_.self()) questions_[owner].push_back(shard);
 }
@@ -273,7 +284,7 @@ void Takeovers::take_back(Now now) {
     const ShardId shard{number};
     const wire::ShardConfig* config = context_.shards->config(shard);
     if (config == nullptr || config->home.empty() || !config->next.empty()) continue;
-    const bool mine = config->home.front() == context_.self();
+    const bool mine = config->home.front() == context_.self() && !left(shard, *config);
     if (!mine || context_.shards->owns(shard) || context_.shards->candidate(shard)) continue;
     if (now.steady - watched(shard).lost_at < kTakeBackAfter) continue;
     ++taken;

@@ -67,11 +67,15 @@ class Takeovers {
     bool complaint = false;        // Somebody else was left unanswered too.
     TimePoint lost_at{};           // When this node owned it last.
     wire::Ballot refused;          // The highest that refused this node.
+    TimePoint rests_until{};       // It was refused by a config that it is not in.
     TimePoint complained_at{};     // When this node told the home of a silent owner.
     std::uint32_t complaints = 0;  // Rotates through the home.
   };
 
   bool home_of(ShardId shard) const;
+  // A newer finished config is known, and this node, whose `config` is older, is not in it: its own
+  // leaving passed it by (H5). It could win nothing, only depose the owner.
+  bool left(ShardId shard, const wire::ShardConfig& config) const;
   wire::Ballot believed(ShardId shard) const;
   bool absent(NodeId node) const;
   Watched& watched(ShardId shard) { return watched_[shard]; }

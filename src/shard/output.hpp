@@ -133,6 +133,7 @@ struct ConfirmDone {
 struct RefusedEvent {
   ShardId shard{};
   wire::Ballot promised;
+  bool gave_up = false;
 };
 
 // The answer to Shards::read(). Absent when the record is not (or no longer) there to be shown.

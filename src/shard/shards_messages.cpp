@@ -69,17 +69,20 @@ void Shards::on_message(TimePoint now, NodeId, const wire::Refuse& message) {
     } else if (slot->candidate && slot->candidate->ballot() == item.asked) {
       if (higher) {
         probes::mark(probes::Mark::duel);
-        if (slot->candidate->belongs_to(item.config)) {
+        const bool belongs = slot->candidate->belongs_to(item.config);
+        if (belongs) {
           back_off(now, item.shard, *slot);  // C4.
         } else {
           advance(now, item.shard, *slot, Candidate::Progress::give_up);  // C3.
         }
-        effects_.output.refused.push_back({.shard = item.shard, .promised = item.promised});
+        effects_.output.refused.push_back(
+            {.shard = item.shard, .promised = item.promised, .gave_up = !belongs});
       } else {
         const Candidate::Progress progress =
             slot->candidate->on_newer_config(now, item.config, slot->replica, effects_);
         if (progress == Candidate::Progress::give_up) {
-          effects_.output.refused.push_back({.shard = item.shard, .promised = item.promised});
+          effects_.output.refused.push_back(
+              {.shard = item.shard, .promised = item.promised, .gave_up = true});
         }
         advance(now, item.shard, *slot, progress);
       }
