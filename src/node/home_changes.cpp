@@ -118,6 +118,7 @@ void HomeChanges::leave(Now now, bool at_once) {
   info.leaving = true;
   info.draining = true;
   context_.membership->set_info(now.steady, info);
+  targets_.clear();  // They name this node, and may be of a view from before it met the others.
   rebuild_at_ = now.steady + context_.config.move_delay;
 }
 

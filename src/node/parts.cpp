@@ -311,7 +311,7 @@ void Node::Parts::stop_step(Now at) {
   if (over && !farewell) {
     farewell = true;
     farewell_until = at.steady + std::chrono::seconds(1);
-    if (home_changes.leaving()) {
+    if (home_changes.may_go()) {  // Stopped on its way out, it is still needed, and comes back.
       membership->leave(at.steady);
     } else {
       membership->announce_stop(at.steady);

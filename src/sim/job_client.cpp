@@ -71,10 +71,10 @@ void JobClient::later(Duration delay, std::function<void()> action) {
 void JobClient::connect() {
   if (finished()) return;
   const auto any = static_cast<NodeIndex>(random_.below(world_.node_count()));
-  const NodeIndex gateway = std::exchange(plan_.gateway, std::nullopt).value_or(any);
+  gateway_ = std::exchange(plan_.gateway, std::nullopt).value_or(any);
   const std::uint64_t epoch = ++epoch_;
   session_ = world_.connect(
-      gateway,
+      gateway_,
       [this, epoch](wire::ClientReply reply) {
         if (epoch == epoch_) on_reply(std::move(reply));
       },
@@ -182,6 +182,7 @@ void JobClient::send_now() {
 }
 
 void JobClient::retry_later() {
+  if (world_.abandoned(gateway_)) return lost();  // It may refuse for ever.
   ++retries_;
   pending_ = 0;
   later(50ms + random_.below(Duration(400ms)), [this] {
@@ -368,6 +369,7 @@ void JobClient::on_watch(wire::ClientReply reply) {
     page_at_ = ended_ = 0;
     send();
   } else if (reply.last && !finished() && step_ != Step::verify) {
+    if (world_.abandoned(gateway_)) return lost();
     watch_ = 0;
     later(100ms, [this] { send_watch(); });
   }

@@ -105,6 +105,7 @@ class JobClient {
   JobPlan plan_;
   Random random_;
   Step step_ = Step::create;
+  NodeIndex gateway_ = 0;
   std::optional<node::SessionId> session_;
   std::uint64_t epoch_ = 0;  // Of the session: older callbacks are void.
   std::uint64_t requests_ = 0;

@@ -186,7 +186,7 @@ void Scenario::settle(Duration deadline) {
     for (const auto& job : submitted_) {
       if (!job->finished()) text += "; " + job->progress();
     }
-    monitor_.add_violation(std::move(text));
+    monitor_.add_violation(text + describe());
   }
   world_.run_until([this] { return whole() && monitor_.all_ended(); },
                    std::min<Duration>(until - world_.now(), kOutcomesMax), 500ms);

@@ -113,6 +113,51 @@ TEST_CASE("homes: members leave one after the other, down to one, and nothing is
   CHECK(error_of(command(four, 0, {{}, wire::LeaveCluster{}})) != "");  // Who would keep it?
 }
 
+TEST_CASE("homes: a member stopped while it leaves has not left, and comes back") {
+  Scenario four(cluster(4, 4));
+  REQUIRE(four.found());
+  four.submit(some_tasks(100));
+  four.world().run_for(500ms);
+  REQUIRE(done(command(four, 0, {four.world().id(3), wire::LeaveCluster{}})));
+  four.world().stop(3, true);  // Before any shard has moved.
+  REQUIRE(four.world().run_until([&] { return !four.world().up(3); }, 30s, 100ms));
+  four.world().run_for(500ms);
+  for (const auto& [id, state] : four.world().node(0).inspect().members) {
+    if (id == four.world().id(3)) CHECK(state == wire::MemberState::dead);
+  }
+  four.settle();  // Starts it again.
+  CHECK(await_homes(four, 3, {0, 1, 2, 3}));
+  CHECK(four.verdict() == "");
+}
+
+TEST_CASE("homes: a member that is asked to leave moves no shard by its former view") {
+  Scenario three(cluster(3, 1));
+  three.world().config_at_next_start(0).moves_per_second = 5;
+  three.monitor().begin();
+  three.world().start(0);
+  REQUIRE(three.world().run_until([&] { return three.world().node(0).serving(); }, 5s));
+  three.world().start(1);
+  three.world().start(2);
+  const auto moved = [&] {
+    std::size_t count = 0;
+    const auto seen = three.world().node(0).inspect();
+    for (std::uint32_t shard = 0; shard < kShards; ++shard) {
+      const wire::ShardConfig* config = seen.config(ShardId{shard});
+      if (config != nullptr && config->home.size() == 3) ++count;
+    }
+    return count;
+  };
+  REQUIRE(three.world().run_until([&] { return moved() > 0; }, 10s));
+  REQUIRE(done(command(three, 1, {three.world().id(0), wire::LeaveCluster{}})));
+  three.world().run_for(200ms);  // What had begun is carried on.
+  const std::size_t before = moved();
+  REQUIRE(before < kShards);
+  three.world().run_for(600ms);
+  CHECK(moved() == before);
+  CHECK(three.world().run_until([&] { return !three.world().up(0); }, 90s, 100ms));
+  CHECK(three.verdict() == "");
+}
+
 TEST_CASE("homes: a dead member is replaced when its time is over, and returns to no harm") {
   ClusterOptions options = cluster(5, 5);
   Scenario five(options);

@@ -259,6 +259,27 @@ TEST_CASE("scenarios: a node that joins a busy cluster pulls work within seconds
   CHECK(three.verdict() == "");
 }
 
+TEST_CASE("scenarios: a client leaves a gateway that was cut off for good before it had joined") {
+  Scenario three({.nodes = 3});
+  REQUIRE(three.found());
+  const NodeIndex joiner = three.world().add_node({.join = true}, {0, 1, 2});
+  std::vector<Link> links;
+  for (NodeIndex member = 0; member < 3; ++member) {
+    links.emplace_back(joiner, member);
+    links.emplace_back(member, joiner);
+  }
+  three.world().network().links().begin(std::move(links), kCut);
+  three.world().start(joiner);
+  REQUIRE(three.world().run_until([&] { return three.world().up(joiner); }, 5s));
+  JobPlan plan = sleepers(3, "10ms");
+  plan.gateway = joiner;
+  const JobClient& client = three.submit(plan);
+  REQUIRE(three.world().run_until([&] { return client.retries() > 2; }, 5s));
+  three.world().abandon(joiner);
+  CHECK(three.await_workload(1min));
+  CHECK(three.verdict() == "");
+}
+
 TEST_CASE("scenarios: five of six workers are too small, hints find the one that is not") {
   Scenario nine({.nodes = 9, .founders = 3});
   for (NodeIndex node = 0; node < 8; ++node) {
