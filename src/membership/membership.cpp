@@ -268,6 +268,10 @@ void Membership::end_suspicions(TimePoint now) {
       suspicion.postpone(now + pause + random_.below(pause));
       next_suspicion_ = std::min(next_suspicion_, suspicion.deadline());
       run(now, detector_.probe(now, node, false, random_));
+      // An old one is told again: after a split others may hold the same suspicion by their own
+      // word only. Their digests are the same, and what each told was lost.
+      const Duration old = 2 * suspicion_max(config_, table_.present_count());
+      if (suspicion.accuser(0) == self_ && now - member->changed_at > old) tell(now, node);
       continue;
     }
     wire::MemberRecord record = table_.record_of(now, *member, false);

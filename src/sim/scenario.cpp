@@ -16,7 +16,7 @@ constexpr std::uint32_t kFoundersMax = 9;  // More found a cluster one by one.
 // Live 2 and 7: every dead member has been dialled by then, and its news has spread. Where most are
 // dead, the few others take themselves for slow: they probe up to eight times slower, and may
 // accuse only after many failed probes.
-constexpr Duration kAgreementMax = 20min;
+constexpr Duration kAgreementMax = 10min;
 constexpr Duration kCopiesMax = 60s;  // Live 5.
 constexpr Duration kCopiesMore = 10s;
 // From when the workload is content until every task without a client has ended too: a lease, a

@@ -138,6 +138,23 @@ TEST_CASE("membership: with one accuser it asks for itself, and so becomes the s
   CHECK(one.state(3) == MemberState::dead);
 }
 
+TEST_CASE("membership: who alone accuses a member says so again, until another does too") {
+  Alone one(5);
+  one.hear(2, record(3, MemberState::alive, 1));
+  one.run<wire::Ping>(5min, false);
+  REQUIRE(one.state(3) == MemberState::suspect);
+  bool told = false;
+  for (const auto& [envelope, gossip] : one.run<wire::Gossip>(5min, false)) {
+    told = told || std::ranges::any_of(gossip.news, [](const wire::MemberRecord& news) {
+             return news.node == node(3) && news.accuser == node(1);
+           });
+  }
+  CHECK(told);
+  one.hear(2, record(3, MemberState::suspect, 1, 2));
+  one.run<wire::Ping>(1min, false);
+  CHECK(one.state(3) == MemberState::dead);
+}
+
 TEST_CASE("membership: a death found in bulk is only a suspicion, and the subject is told") {
   Alone one(5);
   one.hear_table(2, {record(3, MemberState::dead, 0, 4)});

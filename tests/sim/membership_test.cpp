@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 
 #include "sim/scenario.hpp"
 
@@ -128,6 +129,26 @@ TEST_CASE("membership: who missed all news of a death that it suspects learns it
   five.world().run_for(20s);
   five.world().set_filter({});
   CHECK(five.world().run_until([&] { return dead_everywhere(five, 3); }, 90s));
+}
+
+TEST_CASE("membership: two that accused the same members while split call them dead together") {
+  Scenario four({.nodes = 4});
+  REQUIRE(four.found());
+  four.monitor().set_faults(true);
+  four.world().network().split({0, 1, 2, 3});
+  four.world().run_for(5min);
+  for (const NodeIndex gone : {2U, 3U}) {
+    four.world().crash_host(gone);
+    four.world().abandon(gone);
+  }
+  four.world().network().heal();
+  const auto both_know = [&] {
+    return std::ranges::all_of(std::array{0U, 1U}, [&](NodeIndex viewer) {
+      return four.state_seen_by(viewer, 2) == wire::MemberState::dead &&
+             four.state_seen_by(viewer, 3) == wire::MemberState::dead;
+    });
+  };
+  CHECK(four.world().run_until(both_know, 3min));
 }
 
 TEST_CASE("membership: a split of one hour heals by itself") {
