@@ -329,8 +329,12 @@ void Claims::record_outcome(Now now, NodeId from, wire::OutcomeItem& item) {
   if (item.result.reason == EndReason::node_stopped) {
     return give_back(now, item.node, {item.attempt, item.shard, true});
   }
-  if (from != item.node) relayed_[id] = {item.attempt, from};
   const ShardJob* job = store_.job(item.shard, id.job);
+  const bool plain = item.result.good() || item.result.reason == EndReason::cancelled;
+  // Whether a failure is tried again stands in the description, which is being mended: the outcome
+  // is reported again.
+  if (job == nullptr && !plain) return;
+  if (from != item.node) relayed_[id] = {item.attempt, from};
   task::TaskRecord& task = held->task;
   task.deaths = 0;
   task.result = std::move(item.result);
@@ -339,8 +343,7 @@ void Claims::record_outcome(Now now, NodeId from, wire::OutcomeItem& item) {
     task.state = TaskState::succeeded;
   } else if (result.reason == EndReason::cancelled) {
     task.state = TaskState::cancelled;
-  } else if (++task.failures <=
-             (job == nullptr || job->spec.at_most_once ? 0 : job->spec.retries)) {
+  } else if (++task.failures <= (job->spec.at_most_once ? 0 : job->spec.retries)) {
     task.state = TaskState::ready;
     task.not_before = now.wall + back_off(task.failures);
     task.lease_ms = 0;  // It is over: nobody has to wait for it.
