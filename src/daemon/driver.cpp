@@ -111,7 +111,7 @@ class Driver::Parts {
                       node_->on_seeds(now(), addresses);
                       schedule_turn();
                     },
-                .wanted = [this] { return !node_->cluster(); }}),
+                .joined = [this] { return node_->serving(); }}),
         stop_timer_(context_),
         flush_timer_(context_),
         signals_(context_, SIGTERM, SIGINT) {}

@@ -80,6 +80,8 @@ class Scenario {
  private:
   bool whole();
   Duration pace() const;  // How often to look at all nodes: a look costs nodes squared.
+  Duration agreement_max() const;
+  void renew_seeds();
   void await_copies();
 
   ClusterOptions options_;

@@ -87,15 +87,15 @@ void Simulator::start(NodeIndex index) {
   if (!starting.seeds.empty()) tell_seeds(index);
 }
 
-// Again and again, as the daemon does, while the node belongs to no cluster: the seeds that answer
-// first may be as blank as it is.
+// Again and again, as the daemon does: the seeds that answer first may be as blank as it is, and
+// later they may have moved.
 void Simulator::tell_seeds(NodeIndex index) {
   std::vector<Address> seeds;
   for (const NodeIndex seed : host(index).seeds) seeds.push_back(host(seed).config.address);
   input(index,
         [seeds = std::move(seeds)](node::Node& node, Now now) { node.on_seeds(now, seeds); });
   after(kSeedsAgain, [this, index, boot = host(index).boot] {
-    if (up(index) && host(index).boot == boot && !host(index).node->cluster()) tell_seeds(index);
+    if (up(index) && host(index).boot == boot) tell_seeds(index);
   });
 }
 
