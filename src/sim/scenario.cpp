@@ -76,16 +76,23 @@ void Scenario::start_all() {
   for (NodeIndex index = options_.founders; index < options_.nodes; ++index) world_.start(index);
 }
 
-bool Scenario::whole() {
+std::vector<std::uint32_t> Scenario::owners() {
   std::vector<std::uint32_t> owners(options_.shard_count, 0);
   for (NodeIndex index = 0; index < world_.node_count(); ++index) {
-    if (world_.abandoned(index)) continue;
-    if (!world_.up(index) || !world_.node(index).serving()) return false;
+    if (world_.abandoned(index) || !world_.up(index)) continue;
     for (const ShardId shard : world_.node(index).inspect().owned) {
       ++owners[static_cast<std::size_t>(shard)];
     }
   }
-  return std::ranges::all_of(owners, [](std::uint32_t count) { return count == 1; });
+  return owners;
+}
+
+bool Scenario::whole() {
+  for (NodeIndex index = 0; index < world_.node_count(); ++index) {
+    if (world_.abandoned(index)) continue;
+    if (!world_.up(index) || !world_.node(index).serving()) return false;
+  }
+  return std::ranges::all_of(owners(), [](std::uint32_t count) { return count == 1; });
 }
 
 Duration Scenario::pace() const { return 10ms + 1ms * options_.nodes; }
@@ -198,7 +205,7 @@ void Scenario::settle(Duration deadline) {
   }
   if (!await_serving(until - world_.now())) {
     monitor_.add_violation("not every node serves, or not each shard has one owner, after healing" +
-                           describe());
+                           describe() + describe_shards());
     return;
   }
   if (!await_workload(until - world_.now())) {
@@ -219,6 +226,30 @@ std::string Scenario::describe() const {
   std::string text;
   for (NodeIndex index = 0; index < world_.node_count(); ++index) {
     text += "\n    " + world_.describe(index);
+  }
+  return text;
+}
+
+// What each disk holds of the shards that have not one owner.
+std::string Scenario::describe_shards() {
+  std::string text;
+  const std::vector<std::uint32_t> owned = owners();
+  const auto names = [](const std::vector<NodeId>& nodes) {
+    std::string all;
+    for (const NodeId node : nodes) all += (all.empty() ? "" : " ") + short_text(node);
+    return all;
+  };
+  for (std::uint32_t number = 0; number < owned.size(); ++number) {
+    if (owned[number] == 1) continue;
+    text += format("\n    shard {} has {} owners", number, owned[number]);
+    for (const ShardBook::Home& home : monitor_.shard_book().homes(ShardId{number})) {
+      const wire::ShardConfig& config = home.state.config;
+      text += format("\n      {}: promised {}, config {} {}: home {}", short_text(home.disk),
+                     to_string(home.state.promised), to_string(config.id.ballot), config.id.seq,
+                     names(config.home));
+      if (!config.next.empty()) text += ", next " + names(config.next);
+      if (!config.learners.empty()) text += ", learners " + names(config.learners);
+    }
   }
   return text;
 }

@@ -229,6 +229,7 @@ bool Simulator::run_until(const std::function<bool()>& done, Duration deadline, 
 std::string Simulator::describe(NodeIndex index) const {
   const Host& shown = host(index);
   std::string text = format("{} (boot {})", shown.config.name, shown.boot);
+  text += format(" {}", short_text(id(index)));
   if (abandoned(index)) text += ", given up";
   if (shown.node == nullptr) return text + ": down";
   text += shown.suspended ? ": suspended" : shown.paused ? ": paused" : ": up";
