@@ -242,8 +242,12 @@ std::string Simulator::describe(NodeIndex index) const {
   } else {
     text += format(", wakes in {} ms", (shown.wake_wanted - now_) / 1ms);
   }
+  const node::Node::Inspection inspection = shown.node->inspect();
+  text += format(", owns {} shards, {} ready, {} running", inspection.owned.size(),
+                 inspection.ready, inspection.running.size());
+  if (!inspection.takes_work) text += ", takes no work";
   text += ", sees";
-  for (const auto& [id, state] : shown.node->inspect().members) {
+  for (const auto& [id, state] : inspection.members) {
     const auto known = by_id_.find(id);
     const std::string name =
         known == by_id_.end() ? short_text(id) : host(known->second).config.name;
