@@ -209,16 +209,15 @@ std::optional<std::string> ViewChecker::disagreement(std::span<const Observation
   for (const Observation& node : nodes) there.push_back(node.id);
   std::ranges::sort(there);
   for (const Observation& viewer : nodes) {
-    // Fewer than it takes to call somebody dead suspect him for ever.
+    // Fewer than it takes to call somebody dead suspect him for ever, or doubt themselves.
     const auto present = static_cast<std::size_t>(
         std::ranges::count_if(viewer.inspection.members, [](const auto& member) {
           return member.second == wire::MemberState::alive ||
                  member.second == wire::MemberState::suspect;
         }));
-    const bool too_few = nodes.size() < membership::accusers_required(present);
+    if (nodes.size() < membership::accusers_required(present)) continue;
     for (const auto& [id, state] : viewer.inspection.members) {
-      const bool alive =
-          state == wire::MemberState::alive || (state == wire::MemberState::suspect && !too_few);
+      const bool alive = state == wire::MemberState::alive || state == wire::MemberState::suspect;
       if (alive && !std::ranges::binary_search(there, id)) {
         return format("{} takes {} for alive, which does not run", viewer.name, short_text(id));
       }
