@@ -113,7 +113,7 @@ class Membership {
   // were looked up again; the backoff goes on where it was.
   void join(TimePoint now, std::span<const Address> seeds);
 
-  // What the seeds' names stand for now, for a member that has joined: those at which nobody
+  // What the seeds' names stand for, once a member has joined: those at which nobody
   // present is known are asked now and then.
   void set_seeds(TimePoint now, std::span<const Address> seeds);
 
