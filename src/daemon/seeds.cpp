@@ -47,21 +47,19 @@ asio::awaitable<std::vector<Address>> Seeds::resolve(HostPort seed) {
 }
 
 asio::awaitable<void> Seeds::run() {
-  do {
+  for (bool first = true;; first = false) {
     std::vector<Address> addresses;
     for (const HostPort& seed : names_) {
       const std::vector<Address> found = co_await resolve(seed);
       addresses.insert(addresses.end(), found.begin(), found.end());
     }
-    std::chrono::seconds pause = kFailedPause;
-    if (!addresses.empty()) {
-      pause = kPause;
-      events_.on_found(addresses);
-    }
-    timer_.expires_after(pause);
+    const bool belongs = events_.is_member();
+    timer_.expires_after(addresses.empty() && !belongs ? kFailedPause : kPause);
+    if (!first && belongs) std::erase_if(addresses, events_.knows);
+    if (!addresses.empty()) events_.on_found(addresses);
     std::error_code ignored;
     co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-  } while (events_.wanted());
+  }
 }
 
 }  // namespace shoal::daemon

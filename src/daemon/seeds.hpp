@@ -1,4 +1,5 @@
-// Finds the addresses behind the names of the seeds, again and again until nobody wants them.
+// Finds the addresses behind the names of the seeds, again and again for as long as the node runs:
+// all others may have moved meanwhile, and then nothing but their names leads to them.
 #pragma once
 
 #include <functional>
@@ -17,13 +18,14 @@ class Seeds {
  public:
   struct Events {
     std::function<bool(const Address&)>
-        is_own;  // An address of this node itself is none of a seed.
+        is_own;                                 // An address of this node itself is none of a seed.
+    std::function<bool()> is_member;            // This node belongs to a cluster,
+    std::function<bool(const Address&)> knows;  // and a live member of it is reached there.
+    // All at first and while the node belongs nowhere; then those that it does not know.
     std::function<void(std::span<const Address>)> on_found;
-    std::function<bool()> wanted;
   };
   Seeds(asio::io_context& context, std::vector<HostPort> names, Events events);
 
-  // At least once: a member whose peers have all moved finds them again by its seeds.
   void start();
 
  private:

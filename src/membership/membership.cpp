@@ -84,6 +84,7 @@ void Membership::restore(TimePoint now, std::span<const wire::MemberRecord> reme
 
 void Membership::join(TimePoint now, std::span<const Address> seeds) {
   const Address own = me().info.address;
+  join_.seeds.clear();  // What the names stand for by now.
   for (const Address& seed : seeds) {
     if (seed && seed != own) join_.seeds.push_back(seed);
   }

@@ -1,5 +1,6 @@
 #include "node/node.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -59,6 +60,12 @@ void Node::start(Now now) { parts_->start(now); }
 void Node::on_seeds(Now now, std::span<const Address> seeds) {
   parts_->now = now;
   parts_->membership->join(now.steady, seeds);
+}
+
+bool Node::reaches(const Address& address) const {
+  return std::ranges::any_of(parts_->membership->members(), [&](const auto& entry) {
+    return entry.second.state == wire::MemberState::alive && entry.second.info.address == address;
+  });
 }
 
 void Node::on_message(Now now, const Source& source, wire::Message message) {

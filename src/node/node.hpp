@@ -80,7 +80,8 @@ class Node {
 
   // What drivers and checkers look at.
   NodeId id() const;
-  ClusterId cluster() const;  // Zero until founded or joined.
+  ClusterId cluster() const;                   // Zero until founded or joined.
+  bool reaches(const Address& address) const;  // An alive member has it.
   bool serving() const;
   void set_resident_bytes(std::uint64_t bytes);  // For statistics.
 
