@@ -153,9 +153,9 @@ class Mending(Chaos):
 class BadInput(Chaos):
     def test_what_is_not_there_is_refused_by_name(self):
         path = self.folder / "s.toml"
-        path.write_text('chaos = 1\n[[fault]]\nat = "9s"\nwhat = "partition"\n')
+        path.write_text('chaos = 1\n[[fault]]\nat = "9s"\nwhat = "parttion"\n')
         self.assertRegex(self.chaos("run", path, status=2).stderr,
-                         re.escape(f"{path}:4:") + ".*there is no fault 'partition'")
+                         re.escape(f"{path}:4:") + ".*there is no fault 'parttion'")
         path.write_text('chaos = 1\n[cluster]\nbackend = "elsewhere"\n')
         self.assertIn("there is no back end 'elsewhere'", self.chaos("run", path, status=2).stderr)
         self.assertIn("Did you mean 'kill-one'", self.chaos("run", "kil-one", status=2).stderr)

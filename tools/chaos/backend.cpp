@@ -29,6 +29,8 @@ Result<Plan> plan_of(Backend& backend, const Injection& injection) {
       return backend.load(injection);
     case Family::members:
       return backend.members(injection);
+    case Family::network:
+      return backend.network(injection);
   }
   return fail(ErrorCode::internal, "a fault of no family");
 }

@@ -73,6 +73,8 @@ class Backend {
   virtual Result<Plan> disk(const Injection& injection) = 0;
   virtual Result<Plan> load(const Injection& injection) = 0;
   virtual Result<Plan> members(const Injection& injection) = 0;
+  // Of the links that links.hpp makes of it.
+  virtual Result<Plan> network(const Injection& injection) = 0;
 
   // Tasks append their marks to this file as they see it, through this program as they see it.
   // Both are for a run whose files lie in `run_folder`.

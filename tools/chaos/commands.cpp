@@ -10,6 +10,7 @@
 #include "tools/chaos/dev_folder.hpp"
 #include "tools/chaos/heal.hpp"
 #include "tools/chaos/injector.hpp"
+#include "tools/chaos/links.hpp"
 #include "tools/chaos/lookup.hpp"
 #include "tools/chaos/run.hpp"
 
@@ -66,6 +67,7 @@ Result<Injection> settle(const std::vector<BackendNode>& nodes, const Fault& fau
   }
   if (!chosen) return std::unexpected(chosen.error());
   injection.nodes = *std::move(chosen);
+  settle_draw(injection.fault, random);
   return injection;
 }
 

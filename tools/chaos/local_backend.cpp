@@ -16,6 +16,8 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kSharedDiskBytes = 8ULL << 30;  // What is larger belongs to others as well.
 constexpr std::uint64_t kOwnDiskBytes = 256ULL << 20;
 constexpr Ms kBirthLimit{120'000};
+constexpr const char* kNoNetwork =
+    "its nodes share one loopback, and nothing can come between them there";
 
 std::uint64_t disk_bytes(const fs::path& folder) {
   struct statvfs space{};
@@ -118,6 +120,8 @@ std::optional<std::string> LocalBackend::cannot(const Fault& fault) const {
   switch (rule_of(fault.kind).family) {
     case Family::disk:
       return cannot_disk();
+    case Family::network:
+      return kNoNetwork;
     case Family::members:
     case Family::process:
     case Family::load:
@@ -147,6 +151,10 @@ std::optional<std::string> LocalBackend::cannot_disk() const {
                 "start a cluster of its own as root");
   }
   return std::nullopt;
+}
+
+Result<Plan> LocalBackend::network(const Injection&) {
+  return fail(ErrorCode::bad_input, kNoNetwork);
 }
 
 std::vector<ProcessId> supervisors_of(const BackendNode& node) {

@@ -28,6 +28,7 @@ class LocalBackend : public Backend {
   Result<Plan> disk(const Injection& injection) override;
   Result<Plan> load(const Injection& injection) override;
   Result<Plan> members(const Injection& injection) override;
+  Result<Plan> network(const Injection& injection) override;
 
  private:
   Result<std::vector<BackendNode>> targets_of(const Injection& injection);

@@ -183,6 +183,33 @@ void add_inject(CLI::App& app, const std::shared_ptr<Flags>& flags) {
   command->add_option("--every", flags->every, "Again after that time, until it is interrupted");
 }
 
+// Options that are parameters of network faults.
+void add_network_parameters(CLI::App& command, const std::shared_ptr<Flags>& flags,
+                            const FaultRule& rule) {
+  for (const ParameterRule& each : rule.parameters) {
+    if (each.name == "draw") continue;
+    add_parameter(command, flags, text("--", each.name).c_str(), std::string(each.name),
+                  each.help.data());
+  }
+}
+
+void add_network(CLI::App& app, const std::shared_ptr<Flags>& flags) {
+  const FaultRule& cut = rule_of(FaultKind::partition);
+  CLI::App* partition = add_fault(app, flags, "partition", cut.help.data(),
+                                  [](const Flags&) { return FaultKind::partition; });
+  add_network_parameters(*partition, flags, cut);
+  CLI::App* net = app.add_subcommand("net", "Hurts what nodes send each other");
+  net->require_subcommand(1);
+  constexpr std::string_view kNet = "net.";
+  for (const FaultRule& rule : catalogue()) {
+    if (!rule.name.starts_with(kNet)) continue;
+    const std::string name(rule.name.substr(kNet.size()));
+    CLI::App* command = add_fault(*net, flags, name.c_str(), rule.help.data(),
+                                  [kind = rule.kind](const Flags&) { return kind; });
+    add_network_parameters(*command, flags, rule);
+  }
+}
+
 void add_disk(CLI::App& app, const std::shared_ptr<Flags>& flags) {
   CLI::App* disk = add_fault(app, flags, "disk", "Fills the disk of nodes",
                              [](const Flags&) { return FaultKind::disk_full; });
@@ -265,6 +292,7 @@ int run_main(int argc, char** argv) {
   add_run(app, flags);
   add_processes(app, flags);
   add_disk(app, flags);
+  add_network(app, flags);
   add_inject(app, flags);
   add_looking(app, flags);
   add_hidden(app, flags);
