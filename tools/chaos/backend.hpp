@@ -80,6 +80,9 @@ class Backend {
   // Both are for a run whose files lie in `run_folder`.
   virtual std::string marks_file(const std::filesystem::path& run_folder) const;
   virtual std::string mark_program(const std::filesystem::path& run_folder) const;
+  // After the run, while the nodes are there: marks and logs that do not lie where this machine
+  // reads them come into the run's folder.
+  virtual Result<void> gather(const std::filesystem::path&) { return {}; }
 };
 
 // The question of the fault's family.

@@ -42,6 +42,9 @@ class LocalBackend : public Backend {
   std::vector<BackendNode> nodes_;  // As nodes() saw them last.
 };
 
+// Programs beside the nodes, in their control groups, that take cpu or memory.
+Result<Plan> plan_load(const std::vector<BackendNode>& targets, const Fault& fault, bool imaginary);
+
 // The supervisors of a node: its children, and those that outlived it and know its data folder.
 std::vector<ProcessId> supervisors_of(const BackendNode& node);
 

@@ -161,20 +161,18 @@ Result<Plan> LocalBackend::disk(const Injection& injection) {
   return plan;
 }
 
-Result<Plan> LocalBackend::load(const Injection& injection) {
-  const auto targets = targets_of(injection);
-  if (!targets) return std::unexpected(targets.error());
-  const Fault& fault = injection.fault;
+Result<Plan> plan_load(const std::vector<BackendNode>& targets, const Fault& fault,
+                       bool imaginary) {
   const Ms limit = std::min(fault.duration.value_or(kBurnLimit), kBurnLimit) + Ms(5000);
   Plan plan;
-  for (const BackendNode& node : *targets) {
+  for (const BackendNode& node : targets) {
     const std::string mark = "shoal-chaos-burn-" + random_token();
     std::vector<std::string> words{this_program().string(), "burn"};
     if (fault.kind == FaultKind::cpu) {
       words.insert(words.end(), {"cpu", std::to_string(static_cast<int>(fault.number("burn")))});
     } else {
-      const std::uint64_t bytes = fault.size("burn") * targets->size();
-      if (!options_.imaginary && bytes + kMemoryKept > memory_available()) {
+      const std::uint64_t bytes = fault.size("burn") * targets.size();
+      if (!imaginary && bytes + kMemoryKept > memory_available()) {
         return fail(ErrorCode::refused,
                     text("taking ", size_text(bytes), " would leave this machine less than ",
                          size_text(kMemoryKept), " of memory"));
@@ -187,6 +185,12 @@ Result<Plan> LocalBackend::load(const Injection& injection) {
     plan.heal.push_back(EndMarked{.mark = mark});
   }
   return plan;
+}
+
+Result<Plan> LocalBackend::load(const Injection& injection) {
+  const auto targets = targets_of(injection);
+  if (!targets) return std::unexpected(targets.error());
+  return plan_load(*targets, injection.fault, options_.imaginary);
 }
 
 Result<Plan> LocalBackend::members(const Injection& injection) {

@@ -94,8 +94,10 @@ int do_break(FaultKind kind, Flags& flags) {
 }
 
 void add_where(CLI::App& app, const std::shared_ptr<Flags>& flags) {
-  app.add_option("--against", flags->against,
-                 "local, or local:DIR for the cluster in a folder of `shoal dev`");
+  app.add_option(
+      "--against", flags->against,
+      "local, or local:DIR for the cluster in a folder of `shoal dev`; compose for a cluster "
+      "of containers, or compose:PROJECT for one of docker-compose that runs");
   app.add_option("--shoal", flags->shoal, "The shoal program (default: the one beside this)");
   app.add_option("--dir", flags->folder, "Where clusters of its own keep their data")
       ->capture_default_str();

@@ -195,6 +195,9 @@ class Production {
     }
     recording->flush();
     copy_logs(*nodes, recording->folder());
+    if (const auto gathered = prepared_.backend->gather(recording->folder()); !gathered) {
+      return failed(gathered.error());
+    }
     const auto evidence = load_evidence(recording->folder());
     if (!evidence) return failed(evidence.error());
     const auto saved = recording->save("rates.csv", rates_csv(*recording, *evidence));
