@@ -1,13 +1,21 @@
-"""The image and docker-compose.yml on a real engine: founding, faults of containers, addresses."""
+"""The image, docker-compose.yml and shoal-chaos on a real engine: founding, faults, addresses."""
 
 import collections
 import json
+import os
+import pathlib
 import re
+import shutil
+import signal
+import subprocess
+import tempfile
 import time
 import unittest
 
-from cluster import eventually, main
-from containers import PATIENCE, Project, build_image, command, docker
+from cluster import SHOAL, eventually, main
+from containers import IMAGE, PATIENCE, Project, build_image, command, docker
+
+CHAOS = os.path.join(os.path.dirname(SHOAL), "shoal-chaos")
 
 TASKS = 600
 # A line with the time before and after; all containers have this machine's clock.
@@ -147,6 +155,95 @@ class Containers(unittest.TestCase):
         self.assertEqual(len({task["index"] for task in shown["task_list"]}), TASKS)
         starts = sum(1 for mark in marks if mark[1] == "S")
         self.assertGreater(starts, TASKS, "no fault cost an attempt: they hurt nothing")
+
+
+SCENARIO = """
+chaos = 1
+name = "containers"
+seed = 5
+duration = "26s"
+warmup = "3s"
+settle = "3s"
+
+[cluster]
+nodes = 4
+backend = "compose"
+
+[load]
+tasks = 4000
+payload = "sleep:5ms~100ms"
+cpus = 0.05
+
+[[fault]]
+at = "4s"
+what = "kill"
+target = "any"
+for = "3s"
+
+[[fault]]
+at = "9s"
+what = "partition"
+target = "any"
+for = "4s"
+
+[[fault]]
+at = "15s"
+what = "pause"
+scope = "host"
+target = "any"
+for = "4s"
+
+[[fault]]
+at = "21s"
+what = "upgrade"
+target = "any"
+"""
+
+
+class Chaos(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="shoal-e2e-chaos-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.environment = {**os.environ, "XDG_STATE_HOME": str(self.folder / "state"),
+                            "SHOAL_IMAGE": IMAGE}
+        (self.folder / "containers.toml").write_text(SCENARIO)
+
+    def run_words(self):
+        return [CHAOS, "run", self.folder / "containers.toml", "--dir", self.folder, "--out",
+                self.folder / "run"]
+
+    def clusters(self):
+        """What the tool's clusters have left: containers, networks, tables, folders."""
+        tables = command("nft", "list", "tables").stdout
+        return (docker("ps", "-aq", "--filter", "name=shoal-chaos-") +
+                docker("network", "ls", "-q", "--filter", "name=shoal-chaos-") +
+                "".join(re.findall("shoal-chaos-.*", tables)) +
+                " ".join(map(str, self.folder.glob("shoal-chaos-*"))))
+
+    def test_a_run_on_containers_passes_and_leaves_nothing(self):
+        done = command(*self.run_words(), env=self.environment, timeout=3 * PATIENCE, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        verdicts = {each["name"]: each for each in json.loads(
+            (self.folder / "run" / "summary.json").read_text())["verdicts"]}
+        self.assertEqual(verdicts["faults"]["value"], "4 made, 0 not", done.stderr)
+        self.assertGreaterEqual(int(verdicts["lost"]["value"].split()[2]), 4000)
+        self.assertIn("serves cluster", (self.folder / "run" / "nodes" / "n1.log").read_text())
+        self.assertEqual(self.clusters(), "")
+
+    def test_a_killed_tool_leaves_nothing_broken_and_nothing_running(self):
+        tool = subprocess.Popen(self.run_words(), env=self.environment, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL)
+        faults = self.folder / "run" / "faults.jsonl"
+        try:
+            eventually(lambda: faults.exists() and '"partition"' in faults.read_text(),
+                       "a node is cut off")
+            self.assertNotEqual(self.clusters(), "")
+        finally:
+            tool.send_signal(signal.SIGKILL)
+            tool.wait()
+        eventually(lambda: self.clusters() == "", "all of its cluster is gone")
+        eventually(lambda: not list((self.folder / "state").rglob("*.journal")),
+                   "its journal is closed")
 
 
 class TakingDown(unittest.TestCase):

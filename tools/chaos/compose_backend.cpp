@@ -30,6 +30,12 @@ std::string address_of(std::uint32_t subnet, std::uint32_t number) {
   return text("10.213.", subnet, ".", kFirstHost + number);
 }
 
+void append_file(std::ofstream& whole, const fs::path& path) {
+  std::ifstream part(path, std::ios::binary);
+  // Copying nothing would count as a failure.
+  if (part.peek() != std::ifstream::traits_type::eof()) whole << part.rdbuf();
+}
+
 BackendNode node_of(const Container& container) {
   return {.name = container.host_name,
           .address = container.address,
@@ -212,6 +218,10 @@ std::string ComposeBackend::marks_file(const fs::path&) const {
 
 std::string ComposeBackend::mark_program(const fs::path&) const { return kMarkProgram; }
 
+std::string ComposeBackend::joiner_marks() const {
+  return (options_.folder / text(kOwnFolder, "marks-", token_, "-")).string();
+}
+
 Result<void> ComposeBackend::gather_marks(const fs::path& run_folder) {
   std::error_code error;
   if (own()) {
@@ -227,8 +237,13 @@ Result<void> ComposeBackend::gather_marks(const fs::path& run_folder) {
     const auto done = run_program(
         {"docker", "cp", text(each.name, ":", marks_file(run_folder)), part.string()}, kLogLimit);
     if (!done) return std::unexpected(done.error());
-    if (done->exit_status == 0) whole << std::ifstream(part, std::ios::binary).rdbuf();
+    if (done->exit_status == 0) append_file(whole, part);
     fs::remove(part, error);
+  }
+  for (const fs::directory_entry& each : fs::directory_iterator(options_.folder, error)) {
+    if (!each.path().string().starts_with(joiner_marks())) continue;
+    append_file(whole, each.path());
+    fs::remove(each.path(), error);
   }
   whole.close();
   if (whole) return {};

@@ -5,7 +5,9 @@
 // says, but for a pause of the node alone. A cluster of its own is made of the service `node` of
 // the compose file, once for each node and with a name and an address that stay, since clients and
 // the report go by those; all nodes share a folder of this machine, for their marks. In a project
-// of somebody else's each keeps its marks in its data folder until they are gathered.
+// of somebody else's each keeps its marks in its data folder until they are gathered; a node there
+// that comes back with another address, as may happen when two were down at a time, counts as
+// silent.
 //
 // As root packets between containers can be dropped, by a table of nftables for each fault, where
 // the bridge forwards them. Nothing else can be done to the network, and nothing to disks and
@@ -61,6 +63,9 @@ class ComposeBackend : public Backend {
   void plan_end(Plan& plan, const Target& target, FaultKind kind) const;
   Steps upgraded(const Target& target, const std::string& program) const;
   Result<void> gather_marks(const std::filesystem::path& run_folder);
+  // What the files begin with that keep the marks of nodes that joined a cluster of somebody else's
+  // and are gone.
+  std::string joiner_marks() const;
 
   BackendOptions options_;
   Where where_;

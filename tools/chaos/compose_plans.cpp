@@ -137,6 +137,10 @@ Result<Plan> ComposeBackend::members(const Injection& injection) {
     } else if (end == "stop") {
       plan.heal.push_back(mending({"stop", "-t", kGrace, container}));
     }
+    if (!own()) {  // Its marks go with it.
+      plan.heal.push_back(
+          mending({"cp", text(container, ":", marks_file({})), joiner_marks() + name}));
+    }
     plan.heal.push_back(mending({"rm", "-fv", container}));
   }
   return plan;
