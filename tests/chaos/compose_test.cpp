@@ -84,8 +84,9 @@ TEST_CASE("compose: a partition is a table of the links that it cuts, and goes w
   REQUIRE(plan.inject.size() == 1);
   const std::string cut = std::get<RunProgram>(plan.inject.front()).words.back();
   CHECK(cut.find("type filter hook forward") != std::string::npos);
-  CHECK(std::ranges::count(cut, ',') == 3);  // n1 and two others, both ways.
-  CHECK(cut.find(".101 . 10.213.") != std::string::npos);
+  // n1 and two others, both ways.
+  CHECK(std::ranges::count(cut, ';') == 1 + 4 + 1);
+  CHECK(cut.find(".101 ip daddr 10.213.") != std::string::npos);
   CHECK(cut.find("numgen") == std::string::npos);
   const std::string name = cut.substr(6, cut.find(" {") - 6);
   CHECK(std::get<RunProgram>(plan.heal.front()).words == Lines{"nft", "delete table " + name});

@@ -4,6 +4,8 @@
 
 #include "tools/chaos/compose_backend.hpp"
 #include "tools/chaos/local_backend.hpp"
+#include "tools/chaos/netns_backend.hpp"
+#include "tools/chaos/relay_backend.hpp"
 
 namespace shoal::chaos {
 
@@ -40,7 +42,9 @@ Result<std::unique_ptr<Backend>> open_backend(const BackendOptions& options) {
   const std::string kind = options.against.substr(0, options.against.find(':'));
   if (kind == "local") return LocalBackend::open(options);
   if (kind == "compose") return ComposeBackend::open(options);
-  const std::vector<std::string> known{"local", "compose"};
+  if (kind == "netns") return NetnsBackend::open(options);
+  if (kind == "relay") return RelayBackend::open(options);
+  const std::vector<std::string> known{"local", "compose", "netns", "relay"};
   return fail(ErrorCode::bad_input,
               text("there is no back end '", kind, "'.", suggestion(kind, known)));
 }

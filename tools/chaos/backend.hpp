@@ -58,6 +58,8 @@ class Backend {
   // A cluster of its own: how it is started and, when all is over, removed. Empty when the cluster
   // is somebody else's.
   virtual Plan birth() const = 0;
+  // After birth: this process goes where it can speak to the nodes.
+  virtual Result<void> enter() { return {}; }
   // In order; known before birth too.
   virtual std::vector<std::string> names() const = 0;
   // After birth, and again whenever the nodes' states matter.

@@ -18,6 +18,7 @@ constexpr const char* kData = "/var/lib/shoal";
 constexpr Ms kBirthLimit{180'000};
 constexpr Ms kEndLimit{60'000};
 constexpr Ms kLogLimit{20'000};
+constexpr Ms kAskLimit{5'000};
 constexpr std::uint32_t kNodesMax = 99;
 constexpr std::uint32_t kFirstHost = 100;  // What the engine gives out by itself lies below.
 
@@ -195,11 +196,7 @@ std::optional<std::string> ComposeBackend::cannot(const Fault& fault) const {
     case Family::disk:
       return "containers share the disk of their engine";
     case Family::network:
-      if (fault.kind != FaultKind::partition && fault.kind != FaultKind::net_loss) {
-        return "packets between containers can only be dropped";
-      }
-      if (::geteuid() != 0 && !options_.imaginary) return "it takes root, to drop packets";
-      return std::nullopt;
+      return cannot_network(fault);
     case Family::process:
       if (fault.kind == FaultKind::upgrade && !own() && fault.word("program") == "copy") {
         return "nodes of a cluster that is not this tool's need a program of their own: name it";
@@ -209,6 +206,17 @@ std::optional<std::string> ComposeBackend::cannot(const Fault& fault) const {
     case Family::members:
       break;
   }
+  return std::nullopt;
+}
+
+std::optional<std::string> ComposeBackend::cannot_network(const Fault& fault) const {
+  const bool drops = fault.kind == FaultKind::partition || fault.kind == FaultKind::net_loss ||
+                     fault.kind == FaultKind::net_rate;
+  if (!drops) return "packets between containers can only be dropped; `--against relay` does it";
+  if (options_.imaginary) return std::nullopt;
+  if (::geteuid() != 0) return "it takes root, to drop packets; `--against relay` does it without";
+  static const bool installed = run_program({"nft", "--version"}, kAskLimit).has_value();
+  if (!installed) return "there is no program `nft` here: install nftables";
   return std::nullopt;
 }
 

@@ -56,6 +56,7 @@ class ComposeBackend : public Backend {
   };
 
   bool own() const { return !where_.file.empty(); }
+  std::optional<std::string> cannot_network(const Fault& fault) const;
   std::string container_name(const std::string& node) const;
   std::string network_name() const;
   Result<std::vector<Container>> containers() const;

@@ -1,11 +1,11 @@
 // The compose back end's plans: docker commands, and tables of packets to drop.
 #include <algorithm>
-#include <cmath>
 #include <map>
 
 #include "tools/chaos/compose_backend.hpp"
 #include "tools/chaos/links.hpp"
 #include "tools/chaos/local_backend.hpp"
+#include "tools/chaos/netns_backend.hpp"
 
 namespace shoal::chaos {
 namespace {
@@ -155,24 +155,18 @@ Result<Plan> ComposeBackend::network(const Injection& injection) {
   if (!links) return std::unexpected(links.error());
   std::map<std::string, std::string> ips;
   for (const BackendNode& node : *all) ips[node.name] = ip_of(node.address);
-  std::string pairs;
+  std::string rules;
   for (const Link& link : *links) {
     if (ips[link.from].empty() || ips[link.to].empty()) continue;  // A container that is down.
-    pairs += text(pairs.empty() ? "" : ", ", ips[link.from], " . ", ips[link.to]);
+    rules += text("ip saddr ", ips[link.from], " ip daddr ", ips[link.to], " ",
+                  packet_verdict(injection.fault), "; ");
   }
-  if (pairs.empty()) return fail(ErrorCode::conflict, "none of its targets runs");
-  std::string chance;
-  if (injection.fault.kind == FaultKind::net_loss) {
-    const auto share = static_cast<int>(std::lround(injection.fault.number("pct") * 100));
-    chance = text("numgen random mod 10000 < ", share, " ");
-  }
+  if (rules.empty()) return fail(ErrorCode::conflict, "none of its targets runs");
   const std::string table = text("bridge shoal-chaos-", token_, "-", injection.id);
   Plan plan;
   plan.inject.push_back(RunProgram{
-      .words = {"nft", text("table ", table,
-                            " { chain cut { type filter hook forward priority 0; ip saddr . ip "
-                            "daddr { ",
-                            pairs, " } ", chance, "drop; }; }")}});
+      .words = {"nft", text("table ", table, " { chain cut { type filter hook forward priority 0; ",
+                            rules, "}; }")}});
   plan.heal.push_back(RunProgram{.words = {"nft", "delete table " + table}, .good = {}});
   return plan;
 }

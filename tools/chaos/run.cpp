@@ -164,7 +164,8 @@ class Production {
     tell(text("starting a cluster of ", prepared_.scenario.cluster.nodes, " nodes"));
     const auto entry = journal_.open_entry("a cluster of its own", birth.heal, std::nullopt);
     if (!entry) return std::unexpected(entry.error());
-    return perform_steps(birth.inject);
+    if (auto done = perform_steps(birth.inject); !done) return done;
+    return prepared_.backend->enter();
   }
 
   int perform_all() {
