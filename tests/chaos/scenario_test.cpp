@@ -103,7 +103,7 @@ TEST_CASE("scenario: one error names all that is wrong") {
 }
 
 TEST_CASE("scenario: faults and back ends that are not there are refused by name") {
-  says(error_with("what = \"kill\"", "what = \"partition\""), "there is no fault 'partition'");
+  says(error_with("what = \"kill\"", "what = \"parttion\""), "there is no fault 'parttion'");
   const auto backend = open_backend({.against = "elsewhere"});
   REQUIRE_FALSE(backend);
   CHECK(backend.error().code == ErrorCode::bad_input);

@@ -11,6 +11,7 @@ import tempfile
 import unittest
 
 from cluster import PATIENCE, SHOAL, Cluster, eventually, main, process_lives
+from namespaces import why_not
 
 CHAOS = os.path.join(os.path.dirname(SHOAL), "shoal-chaos")
 RUN_LIMIT = 200  # Seconds; a run that finds a node stuck gives up by itself.
@@ -18,6 +19,23 @@ RUN_LIMIT = 200  # Seconds; a run that finds a node stuck gives up by itself.
 SHORT = ["cluster.nodes=3", "load.tasks=2000", "warmup=2s", "settle=2s", "fault.0.at=3s"]
 KILL_ONE = [*SHORT, "duration=12s", "fault.0.for=3s", "fault.0.repeat=5s", "fault.0.times=2"]
 FROZEN = [*SHORT, "duration=18s", "fault.0.for=7s", "fault.1.at=11s", "fault.1.for=6s"]
+
+
+# Seconds from the load's start, and what is done then for two seconds; each for one node.
+NETWORK = [(2, "net.slice", "bytes = 50"), (2, "net.dup", "pct = 50"), (3, "net.half_open", ""),
+           (4, "net.delay", "ms = 30\njitter = 20"), (4, "net.reorder", "pct = 30"),
+           (5, "net.corrupt", "pct = 5"), (6, "net.rate", 'rate = "256KiB"'),
+           (7, "net.loss", "pct = 20"), (9, "partition", 'way = "out"')]
+CUTS = [(2, "net.loss", "pct = 20"), (3, "net.rate", 'rate = "1MiB"'), (5, "partition", 'way = "in"')]
+
+
+def scenario_of(faults, seconds):
+    """Three nodes and some work, and those faults."""
+    text = f'chaos = 1\nduration = "{seconds}s"\nwarmup = "1s"\nsettle = "1s"\n'
+    text += '[cluster]\nnodes = 3\n[load]\ntasks = 1500\n'
+    for at, what, parameters in faults:
+        text += f'[[fault]]\nat = "{at}s"\nwhat = "{what}"\ntarget = "any"\nfor = "2s"\n{parameters}\n'
+    return text
 
 
 def processes_naming(words):
@@ -113,6 +131,34 @@ class Runs(Chaos):
         self.assertEqual(verdicts["faults"]["value"], "2 made, 0 not")
 
 
+class Networks(Chaos):
+    def hurt(self, against, faults, seconds):
+        path = self.folder / "network.toml"
+        path.write_text(scenario_of(faults, seconds))
+        out = self.folder / "run"
+        self.chaos("run", path, "--against", against, "--seed", 3, "--dir", self.folder, "--out", out)
+        self.assertEqual(self.verdicts(out)["faults"]["value"], f"{len(faults)} made, 0 not")
+        self.assertEqual(self.journals(), [])
+        eventually(lambda: not processes_naming(str(self.folder)), "nothing of it runs on")
+
+    def test_every_fault_of_the_network_through_a_relay(self):
+        self.hurt("relay", NETWORK, 12)
+
+    def test_cuts_between_namespaces(self):
+        reason = why_not()
+        if reason:
+            self.skipTest(f"no network namespaces can be made here: {reason}")
+        before = os.listdir("/run/netns")
+        self.hurt("netns", CUTS, 8)
+        self.assertLessEqual(set(os.listdir("/run/netns")), set(before))
+
+    def test_a_back_end_that_cannot_hurt_a_network_says_which_can(self):
+        words = ("run", "slow-node", "--dry-run", "--against")
+        self.assertIn("--against relay", self.chaos(*words, "local", status=2).stderr)
+        self.assertIn("--against relay", self.chaos(*words, "netns", status=2).stderr)
+        self.assertIn("relay-tell", self.chaos(*words, "relay").stdout)
+
+
 class Mending(Chaos):
     def test_a_killed_tool_leaves_nothing_broken_and_nothing_running(self):
         words = ["--set", "cluster.nodes=1", "--set", "load.tasks=50", "--set", "warmup=1s",
@@ -153,9 +199,9 @@ class Mending(Chaos):
 class BadInput(Chaos):
     def test_what_is_not_there_is_refused_by_name(self):
         path = self.folder / "s.toml"
-        path.write_text('chaos = 1\n[[fault]]\nat = "9s"\nwhat = "partition"\n')
+        path.write_text('chaos = 1\n[[fault]]\nat = "9s"\nwhat = "parttion"\n')
         self.assertRegex(self.chaos("run", path, status=2).stderr,
-                         re.escape(f"{path}:4:") + ".*there is no fault 'partition'")
+                         re.escape(f"{path}:4:") + ".*there is no fault 'parttion'")
         path.write_text('chaos = 1\n[cluster]\nbackend = "elsewhere"\n')
         self.assertIn("there is no back end 'elsewhere'", self.chaos("run", path, status=2).stderr)
         self.assertIn("Did you mean 'kill-one'", self.chaos("run", "kil-one", status=2).stderr)

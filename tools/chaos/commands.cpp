@@ -10,6 +10,7 @@
 #include "tools/chaos/dev_folder.hpp"
 #include "tools/chaos/heal.hpp"
 #include "tools/chaos/injector.hpp"
+#include "tools/chaos/links.hpp"
 #include "tools/chaos/lookup.hpp"
 #include "tools/chaos/run.hpp"
 
@@ -22,6 +23,11 @@ Result<std::unique_ptr<Backend>> open_existing(const CommandOptions& options,
                                                std::vector<FaultKind> kinds) {
   std::string against = options.against;
   if (against == "local") against += ":" + default_dev_folder().string();
+  if (against == "compose") {
+    return fail(ErrorCode::bad_input,
+                "name the project that runs: --against compose:PROJECT (what its containers' names "
+                "begin with)");
+  }
   return open_backend({.against = against,
                        .shoal = options.shoal,
                        .folder = options.folder,
@@ -66,6 +72,7 @@ Result<Injection> settle(const std::vector<BackendNode>& nodes, const Fault& fau
   }
   if (!chosen) return std::unexpected(chosen.error());
   injection.nodes = *std::move(chosen);
+  settle_draw(injection.fault, random);
   return injection;
 }
 

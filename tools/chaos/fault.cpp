@@ -61,12 +61,65 @@ std::vector<FaultRule> machine_rules() {
   };
 }
 
+const ParameterRule kTo{"to", target, "others", "the other end; others: all that it does not hit"};
+const ParameterRule kWay{"way",
+                         word,
+                         "both",
+                         "out: what the targets send; in: what they are sent",
+                         {"both", "out", "in"}};
+const ParameterRule kShare{"pct", percent, "", "of the packets"};
+const ParameterRule kJitter{"jitter", number, "0", "the delay varies by so many milliseconds"};
+
+FaultRule network_rule(FaultKind kind, std::string_view name, std::string_view help,
+                       std::vector<ParameterRule> parameters) {
+  parameters.insert(parameters.end(), {kTo, kWay});
+  return {kind, name, Family::network, help, std::move(parameters)};
+}
+
+std::vector<FaultRule> network_rules() {
+  using enum FaultKind;
+  const ParameterRule shape{"shape",
+                            word,
+                            "split",
+                            "split: the targets from the others; isolate: each of them from all; "
+                            "bridge: they alone join two halves; ring: each sees its neighbours, "
+                            "a majority",
+                            {"split", "isolate", "bridge", "ring"}};
+  const ParameterRule draw{"draw", number, "0", "what a bridge or a ring is drawn from"};
+  return {
+      network_rule(partition, "partition", "nothing passes between nodes", {shape, draw}),
+      network_rule(net_loss, "net.loss", "packets are lost", {kShare}),
+      network_rule(net_delay, "net.delay", "packets arrive later",
+                   {{"ms", number, "", "so many milliseconds later"}, kJitter}),
+      network_rule(net_duplicate, "net.dup", "packets arrive twice", {kShare}),
+      network_rule(net_reorder, "net.reorder", "packets overtake others",
+                   {kShare, {"ms", number, "20", "those are so many milliseconds late"}}),
+      network_rule(net_corrupt, "net.corrupt", "bits of packets are turned", {kShare}),
+      network_rule(net_rate, "net.rate", "no more passes in a second",
+                   {{"rate", size, "", "bytes in a second, such as 64KiB"}}),
+      network_rule(net_slice, "net.slice", "streams arrive in small pieces",
+                   {{"bytes", number, "1", "of a piece"},
+                    {"ms", number, "1", "milliseconds from one piece to the next"}}),
+      {net_half_open,
+       "net.half_open",
+       Family::network,
+       "one end of each stream is gone, and the other hears nothing of it",
+       {kTo,
+        {"way",
+         word,
+         "out",
+         "out: the targets' ends stay; in: those of the others",
+         {"out", "in"}}}},
+  };
+}
+
 // In the order of FaultKind.
 const std::vector<FaultRule>& rules() {
   static const std::vector<FaultRule> kRules = [] {
     std::vector<FaultRule> all = process_rules();
-    const std::vector<FaultRule> more = machine_rules();
-    all.insert(all.end(), more.begin(), more.end());
+    for (const std::vector<FaultRule>& more : {machine_rules(), network_rules()}) {
+      all.insert(all.end(), more.begin(), more.end());
+    }
     return all;
   }();
   return kRules;
@@ -75,6 +128,14 @@ const std::vector<FaultRule>& rules() {
 const ParameterRule* parameter_of(const FaultRule& rule, std::string_view name) {
   const auto found = std::ranges::find(rule.parameters, name, &ParameterRule::name);
   return found == rule.parameters.end() ? nullptr : &*found;
+}
+
+Result<std::string> parse_settled_target(std::string_view words) {
+  const auto parsed = parse_target(words);
+  if (!parsed) return std::unexpected(parsed.error());
+  if (!looked_up(*parsed)) return std::string(words);
+  return fail(ErrorCode::bad_input,
+              text("'", words, "' cannot stand here: only a running cluster knows it"));
 }
 
 template <class T>
@@ -101,7 +162,7 @@ std::vector<std::string> fault_names() {
 }
 
 std::string_view to_string(Family family) {
-  constexpr std::array<std::string_view, 4> kNames{"process", "disk", "load", "members"};
+  constexpr std::array<std::string_view, 5> kNames{"process", "disk", "load", "members", "network"};
   return kNames.at(static_cast<std::size_t>(family));
 }
 
@@ -113,6 +174,8 @@ Result<Value> parse_value(const ParameterRule& rule, std::string_view words) {
       return valued(parse_number(words));
     case size:
       return valued(parse_size(words));
+    case target:
+      return valued(parse_settled_target(words));
     case word:
       break;
   }

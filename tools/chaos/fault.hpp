@@ -25,12 +25,22 @@ enum class FaultKind : std::uint8_t {
   cpu,
   mem,
   join,
+  partition,
+  net_loss,
+  net_delay,
+  net_duplicate,
+  net_reorder,
+  net_corrupt,
+  net_rate,
+  net_slice,
+  net_half_open,
 };
 
 // A back end answers for whole families.
-enum class Family : std::uint8_t { process, disk, load, members };
+enum class Family : std::uint8_t { process, disk, load, members, network };
 
-enum class ParameterType : std::uint8_t { percent, number, size, word };
+// A target is one that is not looked up.
+enum class ParameterType : std::uint8_t { percent, number, size, word, target };
 
 // Sizes in bytes.
 using Value = std::variant<double, std::uint64_t, std::string>;

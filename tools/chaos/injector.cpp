@@ -91,7 +91,7 @@ asio::awaitable<void> Injector::live(Planned planned) {
     skip(injection, entry.error().message);
     co_return;
   }
-  for (const std::string& node : injection.nodes) ++held_[node];
+  hold(injection);
   const Time begun = recording_.now();
   Json line = record_of(injection, "injected");
   line["begun"] = begun.count();
@@ -112,6 +112,20 @@ asio::awaitable<void> Injector::live(Planned planned) {
   co_await heal(injection, *entry);
 }
 
+// No node may end because of its network.
+void Injector::hold(const Injection& injection) {
+  if (rule_of(injection.fault.kind).family == Family::network) return;
+  for (const std::string& node : injection.nodes) ++held_[node];
+}
+
+void Injector::let_go(const Injection& injection) {
+  if (rule_of(injection.fault.kind).family == Family::network) return;
+  for (const std::string& node : injection.nodes) {
+    --held_[node];
+    freed_[node] = SteadyClock::now();
+  }
+}
+
 asio::awaitable<void> Injector::heal(Injection injection, std::uint32_t entry) {
   const auto work = [this, entry]() -> asio::awaitable<std::vector<Healed>> {
     co_return heal_journal(journal_.path(), Which::one, entry);
@@ -127,10 +141,7 @@ asio::awaitable<void> Injector::heal(Injection injection, std::uint32_t entry) {
     hooks_.tell(text("healing ", text_of(injection), ": ", healed.front().error->message));
   }
   recording_.fault(std::move(line));
-  for (const std::string& node : injection.nodes) {
-    --held_[node];
-    freed_[node] = SteadyClock::now();
-  }
+  let_go(injection);
   hooks_.tell(text("healed ", text_of(injection)));
   hooks_.healed(injection);
 }

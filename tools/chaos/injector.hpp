@@ -37,7 +37,7 @@ class Injector {
 
   // The whole life of a fault; when the crew stops it is healed at once.
   void start(Planned planned);
-  // Whether a fault holds the node, or did so less than `grace` ago.
+  // Whether a fault that may end nodes holds this one, or did so less than `grace` ago.
   bool holds(const std::string& node, Ms grace) const;
   std::uint32_t injected() const { return injected_; }
 
@@ -48,6 +48,8 @@ class Injector {
   asio::awaitable<void> live(Planned planned);
   asio::awaitable<void> heal(Injection injection, std::uint32_t entry);
   Json record_of(const Injection& injection, const char* state) const;
+  void hold(const Injection& injection);
+  void let_go(const Injection& injection);
   void skip(const Injection& injection, const std::string& why);
 
   Crew& crew_;

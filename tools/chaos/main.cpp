@@ -11,6 +11,7 @@
 #include "tools/chaos/commands.hpp"
 #include "tools/chaos/heal.hpp"
 #include "tools/chaos/process.hpp"
+#include "tools/chaos/relay.hpp"
 #include "tools/chaos/run.hpp"
 
 namespace shoal::chaos {
@@ -94,8 +95,10 @@ int do_break(FaultKind kind, Flags& flags) {
 }
 
 void add_where(CLI::App& app, const std::shared_ptr<Flags>& flags) {
-  app.add_option("--against", flags->against,
-                 "local, or local:DIR for the cluster in a folder of `shoal dev`");
+  app.add_option(
+      "--against", flags->against,
+      "local, netns, relay or compose (containers); local:DIR for the cluster in a folder of "
+      "`shoal dev`, compose:PROJECT for one of docker-compose that runs");
   app.add_option("--shoal", flags->shoal, "The shoal program (default: the one beside this)");
   app.add_option("--dir", flags->folder, "Where clusters of its own keep their data")
       ->capture_default_str();
@@ -183,6 +186,33 @@ void add_inject(CLI::App& app, const std::shared_ptr<Flags>& flags) {
   command->add_option("--every", flags->every, "Again after that time, until it is interrupted");
 }
 
+// Options that are parameters of network faults.
+void add_network_parameters(CLI::App& command, const std::shared_ptr<Flags>& flags,
+                            const FaultRule& rule) {
+  for (const ParameterRule& each : rule.parameters) {
+    if (each.name == "draw") continue;
+    add_parameter(command, flags, text("--", each.name).c_str(), std::string(each.name),
+                  each.help.data());
+  }
+}
+
+void add_network(CLI::App& app, const std::shared_ptr<Flags>& flags) {
+  const FaultRule& cut = rule_of(FaultKind::partition);
+  CLI::App* partition = add_fault(app, flags, "partition", cut.help.data(),
+                                  [](const Flags&) { return FaultKind::partition; });
+  add_network_parameters(*partition, flags, cut);
+  CLI::App* net = app.add_subcommand("net", "Hurts what nodes send each other");
+  net->require_subcommand(1);
+  constexpr std::string_view kNet = "net.";
+  for (const FaultRule& rule : catalogue()) {
+    if (!rule.name.starts_with(kNet)) continue;
+    const std::string name(rule.name.substr(kNet.size()));
+    CLI::App* command = add_fault(*net, flags, name.c_str(), rule.help.data(),
+                                  [kind = rule.kind](const Flags&) { return kind; });
+    add_network_parameters(*command, flags, rule);
+  }
+}
+
 void add_disk(CLI::App& app, const std::shared_ptr<Flags>& flags) {
   CLI::App* disk = add_fault(app, flags, "disk", "Fills the disk of nodes",
                              [](const Flags&) { return FaultKind::disk_full; });
@@ -236,6 +266,27 @@ void add_looking(CLI::App& app, const std::shared_ptr<Flags>& flags) {
   again->add_option("--junit", flags->run.junit, "The verdicts as JUnit XML");
 }
 
+void add_relay(CLI::App& app, const std::shared_ptr<Flags>& flags) {
+  const auto options = std::make_shared<RelayOptions>();
+  CLI::App* relay = add(app, flags, "relay", "Passes on what nodes send each other",
+                        [options](Flags&) { return run_relay(*options); });
+  relay->group("");
+  relay->add_option("--control", options->control)->required();
+  relay->add_option("--subnet", options->subnet)->required();
+  relay->add_option("--nodes", options->nodes)->required();
+  const auto words = std::make_shared<std::vector<std::string>>();
+  CLI::App* teller =
+      add(app, flags, "relay-tell", "Tells a relay what to do", [words](Flags& given) {
+        const auto answer = tell_relay(given.report_folder, joined(*words, " "));
+        if (!answer) return failed(answer.error());
+        std::printf("%s\n", answer->c_str());
+        return answer->starts_with("ok") ? kExitGood : kExitFailed;
+      });
+  teller->group("");
+  teller->add_option("control", flags->report_folder)->required();
+  teller->add_option("words", *words)->required();
+}
+
 // Started by this program itself.
 void add_hidden(CLI::App& app, const std::shared_ptr<Flags>& flags) {
   CLI::App* watch = add(app, flags, "dead-man", "Heals when its tool cannot",
@@ -255,6 +306,7 @@ void add_hidden(CLI::App& app, const std::shared_ptr<Flags>& flags) {
   burner->add_option("--like", burning->like);
   burner->add_option("--for", flags->lasting);
   burner->add_option("--mark", flags->target);
+  add_relay(app, flags);
 }
 
 int run_main(int argc, char** argv) {
@@ -265,6 +317,7 @@ int run_main(int argc, char** argv) {
   add_run(app, flags);
   add_processes(app, flags);
   add_disk(app, flags);
+  add_network(app, flags);
   add_inject(app, flags);
   add_looking(app, flags);
   add_hidden(app, flags);

@@ -6,6 +6,8 @@
 #include <iterator>
 #include <numeric>
 
+#include "tools/chaos/links.hpp"
+
 namespace shoal::chaos {
 namespace {
 
@@ -106,13 +108,16 @@ class Planner {
     auto chosen = choose(fault.target, choice, random);
     if (!chosen) return std::unexpected(chosen.error());
     injection.nodes = *std::move(chosen);
-    return {};
+    if (rule_of(fault.kind).family != Family::network) return {};
+    const auto links = links_of(injection, nodes_);
+    return links ? Result<void>() : std::unexpected(links.error());
   }
 
   Result<void> add_one(const Fault& fault, Ms at, Random& random) {
     Planned planned{.at = at, .until = scenario_.duration, .injection = {.fault = fault}};
     if (fault.duration) planned.until = std::min(planned.until, at + *fault.duration);
     if (at_once(fault.kind) && !fault.duration) planned.until = at;
+    settle_draw(planned.injection.fault, random);
     if (auto settled = settle(planned, random); !settled) return settled;
     schedule_.faults.push_back(std::move(planned));
     return {};

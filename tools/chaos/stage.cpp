@@ -35,6 +35,7 @@ bool may_cost_owners(const Fault& fault) {
     case FaultKind::restart:
     case FaultKind::upgrade:
     case FaultKind::disk_full:
+    case FaultKind::partition:
       return true;
     default:
       return false;
