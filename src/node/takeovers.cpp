@@ -1,6 +1,8 @@
 #include "node/takeovers.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <utility>
 
 #include "base/log.hpp"
 #include "base/probes.hpp"
@@ -14,6 +16,7 @@ constexpr Duration kTakeBackInterval = std::chrono::seconds(1);
 constexpr Duration kLeftoverInterval = std::chrono::seconds(30);
 constexpr Duration kGaveUpPause = std::chrono::seconds(10);
 constexpr Duration kHopeMax = std::chrono::seconds(5);
+constexpr Duration kAnswerMost = std::chrono::seconds(10);
 // A question of this node's own lost on the way must not cost an owner its shard.
 constexpr std::uint32_t kStrikesMax = 2;
 
@@ -63,8 +66,32 @@ void Takeovers::set_due(ShardId shard, Watched& entry, Phase phase, TimePoint du
 void Takeovers::ask(Now now, ShardId shard, NodeId owner) {
   Watched& entry = watched(shard);
   entry.asked = owner;
-  set_due(shard, entry, Phase::asked, now.steady + kAnswerMax);
+  Pace& pace = paces_[owner];
+  pace.asked = std::min(pace.asked, now.steady);
+  // The second question waits longer than the first.
+  set_due(shard, entry, Phase::asked, now.steady + answer_max(owner) * (1 + entry.strikes));
   questions_[owner].push_back(shard);
+}
+
+Duration Takeovers::answer_max(NodeId node) const {
+  const auto pace = paces_.find(node);
+  if (pace == paces_.end()) return kAnswerMax;
+  return std::clamp(pace->second.mean + 4 * pace->second.spread, kAnswerMax, kAnswerMost);
+}
+
+void Takeovers::note_answer(Now now, NodeId node) {
+  const auto found = paces_.find(node);
+  if (found == paces_.end() || found->second.asked == kNever) return;
+  Pace& pace = found->second;
+  const Duration took = std::min(now.steady - std::exchange(pace.asked, kNever), kAnswerMost);
+  if (took > answer_max(node)) {  // It has slowed down at once, so this does not wait for the mean.
+    pace.mean = took;
+    pace.spread = took / 2;
+    return;
+  }
+  const Duration error = took - pace.mean;
+  pace.mean += error / 8;
+  pace.spread += (std::chrono::abs(error) - pace.spread) / 4;
 }
 
 // Rank in the home without the silent owner, so that the first backup need not wait for it.
@@ -118,6 +145,7 @@ void Takeovers::on_member(Now now, const membership::Event& event) {
                     event.change != membership::Change::address &&
                     event.change != membership::Change::info;
   if (!gone && event.change != membership::Change::alive) return;
+  paces_.erase(event.node);
   for (std::uint32_t number = 0; number < context_.shard_count; ++number) {
     const ShardId shard{number};
     if (context_.shards->owns(shard) || !home_of(shard)) continue;
@@ -189,10 +217,10 @@ void Takeovers::on_message(Now now, NodeId from, const wire::OwnerSilent& messag
   }
 }
 
-// Whoever waits so long for promises may hold a config whose homes are gone: others must not yield.
+// Whom nobody answers for so long may hold a config whose homes are gone: others must not yield.
 bool Takeovers::hopeful(Now now, ShardId shard) const {
   return context_.shards->candidate(shard) &&
-         now.steady - context_.shards->prepared_at(shard) < kHopeMax;
+         now.steady - context_.shards->answered_at(shard) < kHopeMax;
 }
 
 void Takeovers::on_message(Now now, NodeId from, const wire::OwnerQuery& message) {
@@ -214,6 +242,7 @@ void Takeovers::on_message(Now now, NodeId from, const wire::OwnerQuery& message
 }
 
 void Takeovers::on_message(Now now, NodeId from, const wire::OwnerAnswer& message) {
+  note_answer(now, from);
   for (const wire::OwnershipItem& item : message.items) {
     if (static_cast<std::uint32_t>(item.shard) < context_.shard_count) on_answer(now, from, item);
   }

@@ -2,14 +2,15 @@
 //
 // A node of a shard's home becomes a candidate (C1) when the owner is suspected, dead or left, when
 // somebody whom the owner left unanswered for 1 s says so and the owner does not answer this node's
-// own question within kAnswerMax either, and when the owner's node answers that it does not own the
-// shard. It waits its rank in the home list x kRankDelay and a jitter first, so that usually one
-// tries. Refused, it goes on after the back-off that shard::Shards keeps, but yields while the node
-// of the refusing ballot answers that it owns the shard or is a candidate for it. Every home node
-// asks the owners of its shards each kWatchInterval, so an ownerless shard is noticed although
-// nobody wants anything of it. Rank 0 takes its shards back once it has been up for kTakeBackAfter,
-// at most kTakeBackRate a second. An owner whose disk is nearly full hands its shards to the other
-// nodes of their homes, at the same rate, and takes none back before it has room.
+// own question within kAnswerMax either (longer where it took longer lately), and when the owner's
+// node answers that it does not own the shard. It waits its rank in the home list x kRankDelay and
+// a jitter first, so that usually one tries. Refused, it goes on after the back-off that
+// shard::Shards keeps, but yields while the node of the refusing ballot answers that it owns the
+// shard or is a candidate for it. Every home node asks the owners of its shards each
+// kWatchInterval, so an ownerless shard is noticed although nobody wants anything of it. Rank 0
+// takes its shards back once it has been up for kTakeBackAfter, at most kTakeBackRate a second. An
+// owner whose disk is nearly full hands its shards to the other nodes of their homes, at the same
+// rate, and takes none back before it has room.
 //
 // All of this only steers: ballots decide.
 #pragma once
@@ -25,7 +26,7 @@
 namespace shoal::node {
 
 inline constexpr Duration kRankDelay = std::chrono::milliseconds(500);
-inline constexpr Duration kAnswerMax = std::chrono::milliseconds(500);
+inline constexpr Duration kAnswerMax = std::chrono::milliseconds(500);  // At least.
 inline constexpr Duration kSilenceMax = std::chrono::seconds(1);
 inline constexpr Duration kWatchInterval = std::chrono::seconds(2);
 inline constexpr Duration kTakeBackAfter = std::chrono::seconds(30);
@@ -57,6 +58,14 @@ class Takeovers {
 
  private:
   enum class Phase : std::uint8_t { idle, asked, waiting };
+  // How long a node takes to answer, as Jacobson estimates round trips ("Congestion Avoidance and
+  // Control", SIGCOMM 1988): whoever is only busy must not lose its shards, since takeovers would
+  // make it busier.
+  struct Pace {
+    Duration mean{};
+    Duration spread{};
+    TimePoint asked = kNever;  // The oldest question without an answer.
+  };
   // A shard of whose home this node is, and that it does not own.
   struct Watched {
     Phase phase = Phase::idle;
@@ -84,6 +93,8 @@ class Takeovers {
   void scan(Now now);
   void examine(Now now, ShardId shard);
   void ask(Now now, ShardId shard, NodeId owner);
+  Duration answer_max(NodeId node) const;
+  void note_answer(Now now, NodeId node);
   void wait_for_rank(Now now, ShardId shard);
   void fire(Now now, ShardId shard);
   void begin(Now now, ShardId shard);
@@ -100,6 +111,7 @@ class Takeovers {
   TimePoint next_leftovers_{};
   std::map<ShardId, Watched> watched_;
   std::set<std::pair<TimePoint, ShardId>> due_;  // Of those that are asked or waiting.
+  std::map<NodeId, Pace> paces_;
   std::map<NodeId, std::vector<ShardId>> questions_;
   std::map<NodeId, std::vector<wire::OwnershipItem>> answers_;
   std::map<NodeId, std::vector<wire::OwnerSilentItem>> silences_;

@@ -13,6 +13,7 @@ namespace {
 
 // Time-outs are multiples of these; finer would only wake more often.
 constexpr Duration kSweepEager = std::chrono::milliseconds(50);
+constexpr std::uint32_t kPatienceMax = 4;  // A slow holder gets up to 16 times as long.
 constexpr Duration kSweepCalm = std::chrono::milliseconds(250);
 
 }  // namespace
@@ -98,7 +99,8 @@ void Shards::start(TimePoint now, ShardId shard, Slot& slot) {
   }
   const std::uint64_t round = std::max(replica.promised().round, slot.round_seen) + 1;
   slot.candidate = std::make_unique<Candidate>(
-      self_, shard, wire::Ballot{.round = round, .node = self_}, config, settings_, slot.lost);
+      self_, shard, wire::Ballot{.round = round, .node = self_}, config, settings_, slot.lost,
+      settings_.fetch_timeout * (1U << std::min(slot.restarts, kPatienceMax)));
   slot.prepared_at = now;
   const auto prepared =
       replica.on_prepare(slot.candidate->prepare(), settings_.mutations, effects_.output.writes);
@@ -138,6 +140,7 @@ void Shards::advance(TimePoint now, ShardId shard, Slot& slot, Candidate::Progre
       return;
     case Candidate::Progress::restart:
       probes::mark(probes::Mark::takeover_restarted);
+      ++slot.restarts;
       return back_off(now, shard, slot);
     case Candidate::Progress::done: {
       const wire::Ballot ballot = slot.candidate->ballot();
@@ -155,6 +158,7 @@ void Shards::become_owner(TimePoint now, ShardId shard, Slot& slot, wire::Ballot
   slot.owner->begin(now, std::move(merge), wall_, slot.replica, effects_);
   slot.wanted = false;
   slot.refusals = 0;
+  slot.restarts = 0;
   effects_.output.owned.push_back(shard);
   if (!std::exchange(slot.lost, {}).empty()) effects_.output.recovered.push_back(shard);
   log::debug("shard", "{} owns shard {} in round {}", short_text(self_),
@@ -269,6 +273,11 @@ bool Shards::candidate(ShardId shard) const {
 bool Shards::owns(ShardId shard) const {
   const Slot* slot = find(shard);
   return slot != nullptr && slot->owner != nullptr;
+}
+
+TimePoint Shards::answered_at(ShardId shard) const {
+  const Slot& slot = *find(shard);
+  return std::max(slot.prepared_at, slot.answered_at);
 }
 
 TimePoint Shards::promised_at(ShardId shard) const {

@@ -88,6 +88,9 @@ class Shards {
   // When this node began its last attempt to own the shard.
   TimePoint prepared_at(ShardId shard) const { return find(shard)->prepared_at; }
 
+  // When others last answered this candidate, or its attempt began. REQUIRES: candidate(shard).
+  TimePoint answered_at(ShardId shard) const;
+
   bool owns(ShardId shard) const;
   // When the promises to this owner were a quorum (L3); kNever if not owned.
   TimePoint promised_at(ShardId shard) const;
@@ -148,12 +151,14 @@ class Shards {
     std::unique_ptr<Owner> owner;
     std::uint64_t round_seen = 0;  // C1: the highest this node was refused with.
     std::uint32_t refusals = 0;    // In a row: the back-off's exponent.
+    std::uint32_t restarts = 0;    // In a row, of attempts that waited too long for a holder.
     bool wanted = false;
     std::vector<NodeId> lost;  // While an operator's recovery is under way.
     bool dirty = false;        // In dirty_.
     bool busy = false;         // In busy_.
     TimePoint retry_at = kNever;
     TimePoint prepared_at{};         // When the latest candidacy began.
+    TimePoint answered_at{};         // When others last answered it.
     TimePoint promised_at = kNever;  // Of the owner.
   };
 

@@ -39,6 +39,7 @@ void Shards::on_message(TimePoint now, NodeId from, const wire::Promise& message
     Slot* slot = find(item.shard);
     if (slot == nullptr) continue;
     if (slot->candidate) {
+      if (from != self_) slot->answered_at = now;
       advance(now, item.shard, *slot,
               slot->candidate->on_promise(now, from, item, slot->replica, effects_));
     } else if (slot->owner) {
@@ -135,6 +136,7 @@ void Shards::on_message(TimePoint now, NodeId from, const wire::Fetched& message
     Slot* slot = find(item.shard);
     if (slot == nullptr) continue;
     if (slot->candidate) {
+      slot->answered_at = now;
       advance(now, item.shard, *slot, slot->candidate->on_fetched(now, from, item, effects_));
     } else if (slot->owner) {
       slot->owner->on_fetched(now, item, slot->replica, effects_);

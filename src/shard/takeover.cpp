@@ -35,8 +35,13 @@ bool DigestPages::add(const wire::PromiseItem& item) {
 }
 
 Candidate::Candidate(NodeId self, ShardId shard, wire::Ballot ballot, wire::ShardConfig belief,
-                     const ShardsConfig& settings, std::vector<NodeId> lost)
-    : self_(self), shard_(shard), ballot_(ballot), settings_(settings), lost_(std::move(lost)) {
+                     const ShardsConfig& settings, std::vector<NodeId> lost, Duration fetch_timeout)
+    : self_(self),
+      shard_(shard),
+      ballot_(ballot),
+      settings_(settings),
+      fetch_timeout_(fetch_timeout),
+      lost_(std::move(lost)) {
   SHOAL_ASSERT(voter(belief, self));
   merge_.config = std::move(belief);
   take_out_lost();
@@ -300,7 +305,7 @@ Candidate::Progress Candidate::on_time(TimePoint now, Replica& replica, Effects&
   for (auto& [index, holder] : holders_) {
     if (holder.asked == 0) continue;
     const bool late = probes::fails(probes::Site::fetch_late);
-    if (!late && now < holder.heard + settings_.fetch_timeout) continue;
+    if (!late && now < holder.heard + fetch_timeout_) continue;
     probes::mark(probes::Mark::fetch_timed_out);
     holder.asked = 0;
     for (auto& [key, need] : needs_) {

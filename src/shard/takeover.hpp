@@ -57,7 +57,7 @@ class Candidate {
   // `lost`: an operator's recovery. Those are neither asked nor in the config any more, and this
   // node's own promise is enough; the other survivors are waited for kRecoveryWait.
   Candidate(NodeId self, ShardId shard, wire::Ballot ballot, wire::ShardConfig belief,
-            const ShardsConfig& settings, std::vector<NodeId> lost = {});
+            const ShardsConfig& settings, std::vector<NodeId> lost, Duration fetch_timeout);
 
   const wire::Ballot& ballot() const { return ballot_; }
   wire::PrepareItem prepare() const { return {shard_, ballot_, merge_.config}; }
@@ -104,6 +104,7 @@ class Candidate {
   ShardId shard_;
   wire::Ballot ballot_;
   const ShardsConfig& settings_;
+  Duration fetch_timeout_;
   std::vector<NodeId> lost_;  // Not empty: a recovery.
   TimePoint recover_at_ = kNever;
   Merge merge_;

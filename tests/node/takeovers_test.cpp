@@ -33,5 +33,33 @@ TEST_CASE("takeovers: a candidate whose config is out of date holds nobody up fo
   CHECK(state() == wire::Ownership::none);
 }
 
+TEST_CASE("takeovers: an owner that was slow to answer lately is given more time") {
+  OwnerWorld one;
+  sim::Disk::Image image = one.disk.image();
+  image.shards[ShardId{0}] = {
+      .promised = {5, OwnerWorld::id(2)},
+      .config = {.id = {{5, OwnerWorld::id(2)}, 0},
+                 .home = {OwnerWorld::id(2), OwnerWorld::id(1), OwnerWorld::id(3)},
+                 .next = {},
+                 .learners = {}}};
+  one.disk.load(std::move(image));
+  one.restart();
+  const auto asked = [&] {
+    while (!one.last<wire::OwnerQuery>(2)) one.pass(10ms);
+  };
+  const auto prepares = [&] { return one.last<wire::Prepare>(2).has_value(); };
+  const wire::OwnershipItem yes{ShardId{0}, wire::Ownership::owner, {5, OwnerWorld::id(2)}};
+  asked();
+  one.pass(1200ms);  // 500 ms, and twice that for a second question.
+  one.from(2, wire::OwnerAnswer{{yes}});
+  asked();
+  one.pass(3s);
+  CHECK_FALSE(prepares());
+  one.from(2, wire::OwnerAnswer{{yes}});
+  asked();
+  one.pass(40s);  // But not for ever.
+  CHECK(prepares());
+}
+
 }  // namespace
 }  // namespace shoal::node

@@ -62,7 +62,7 @@ TEST_CASE("takeover: a home whose digest is on its way is not prepared again (C2
   const wire::ShardConfig config{.id = {}, .home = {node_id(0), node_id(1), node_id(2)}};
   Replica replica(kShard);
   Effects effects;
-  Candidate candidate(node_id(0), kShard, ballot, config, settings);
+  Candidate candidate(node_id(0), kShard, ballot, config, settings, {}, settings.fetch_timeout);
   const auto prepares_to = [&](std::size_t node) {
     Output output;
     effects.outbox.drain(output);
