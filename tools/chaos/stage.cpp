@@ -15,7 +15,6 @@ constexpr Ms kProgressEvery{5'000};
 constexpr Ms kGuardEvery{300};
 constexpr Ms kExcused{5'000};  // A node may end so long after a fault has let go of it.
 constexpr Ms kAttention{12'000};
-constexpr Ms kStuck{90'000};  // Without any progress the load is given up.
 constexpr Ms kAgreeLimit{60'000};
 constexpr Ms kLastCanaries{30'000};
 constexpr int kReadTries = 5;
@@ -240,8 +239,9 @@ asio::awaitable<void> Stage::until_load_ends() {
     }
     const bool agreed = samples_.agree() || now >= begun + kAgreeLimit;
     if (ended && agreed && now >= settled) co_return;
-    if (now - moved >= kStuck && !ended) {
-      tell(text("no progress for ", duration_text(kStuck), ": ", progress_text()));
+    if (now - moved >= prepared_.scenario.patience && !ended) {
+      tell(text("no progress for ", duration_text(prepared_.scenario.patience), ": ",
+                progress_text()));
       co_return;
     }
     co_await script_.sleep(kTick);
