@@ -2,7 +2,7 @@
 // of its own that `shoal dev` makes in a new folder and that is gone afterwards (`local`).
 //
 // As root, nodes of an own cluster may have small file systems of their own (tmpfs), which can be
-// filled. Nothing here can cut the loopback between two processes or shift a clock.
+// filled. Nothing here can cut the loopback between two processes.
 #pragma once
 
 #include "tools/chaos/backend.hpp"
@@ -28,12 +28,14 @@ class LocalBackend : public Backend {
   Result<Plan> disk(const Injection& injection) override;
   Result<Plan> load(const Injection& injection) override;
   Result<Plan> members(const Injection& injection) override;
+  Result<Plan> played(const Injection& injection) override;
   Result<Plan> network(const Injection& injection) override;
 
  private:
   Result<std::vector<BackendNode>> targets_of(const Injection& injection);
   std::optional<std::string> cannot_disk() const;
   bool own_disks() const;
+  std::string faults_folder() const;  // Of nodes started for tests; empty: they were not.
   StartNode start_step(const BackendNode& node, const std::string& program) const;
 
   BackendOptions options_;
