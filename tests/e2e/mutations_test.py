@@ -64,7 +64,7 @@ tasks = 700
 payload = "sleep:5ms~50ms"
 cpus = 0.05
 at_most_once = 0
-longer = 5
+longer = 10
 longer_payload = "sleep:10s~12s"
 [[fault]]
 at = "4s"
