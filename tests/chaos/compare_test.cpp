@@ -49,7 +49,10 @@ TEST_CASE("compare: verdicts of both runs stand in one row, with the ratio of th
   second.report.verdicts[0] = {
       .name = "lost", .judgement = Judgement::fail, .value = "3 of 9", .figure = 3};
   second.report.verdicts.push_back({.name = "rejoin", .value = "1s", .figure = 1});
-  const std::string table = comparison_table(run_of("first", 4), second);
+  Compared first = run_of("first", 4);
+  first.report.verdicts.push_back({.name = "wait", .value = "p99 2s", .figure = {{"p99_ms", 8}}});
+  second.report.verdicts.push_back({.name = "wait", .value = "p99 4s", .figure = {{"p99_ms", 2}}});
+  const std::string table = comparison_table(first, second);
   has(table, "A: first\nB: second\n");
   has(table, "they differ in tasks: 4 and 10");
   has(table, "PASS  0     FAIL  3 of 9\n");
