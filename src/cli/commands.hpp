@@ -46,6 +46,7 @@ void add_logs(CLI::App& app, GlobalOptions& options);
 void add_wait(CLI::App& app, GlobalOptions& options);
 void add_cancel(CLI::App& app, GlobalOptions& options);
 void add_nodes(CLI::App& app, GlobalOptions& options);
+void add_health(CLI::App& app, GlobalOptions& options);
 void add_ring(CLI::App& app, GlobalOptions& options);
 void add_drain(CLI::App& app, GlobalOptions& options);  // And undrain.
 void add_leave(CLI::App& app, GlobalOptions& options);

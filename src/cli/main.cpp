@@ -58,6 +58,7 @@ void add_commands(CLI::App& app, GlobalOptions& globals) {
   add_wait(app, globals);
   add_cancel(app, globals);
   add_nodes(app, globals);
+  add_health(app, globals);
   add_ring(app, globals);
   add_shard(app, globals);
   add_drain(app, globals);

@@ -17,6 +17,7 @@
 
 #include "base/format.hpp"
 #include "base/log.hpp"
+#include "daemon/advertised.hpp"
 #include "daemon/broken_rules.hpp"
 #include "daemon/disk.hpp"
 #include "daemon/effect_order.hpp"
@@ -72,17 +73,6 @@ exec::SpawnConfig spawn_config(const DriverConfig& config) {
   return {.data_folder = config.data_folder.string(), .count = config.supervisors};
 }
 
-Address advertised_at_start(const DriverConfig& config, const Address& listening) {
-  if (config.advertise) {
-    Address address = *config.advertise;
-    if (address.port == 0) address.port = listening.port;
-    return address;
-  }
-  if (!listening.unspecified()) return listening;
-  // Nobody is joined whose stream would tell.
-  return config.seeds.empty() ? own_address(listening.port) : Address{};
-}
-
 }  // namespace
 
 class Driver::Parts {
@@ -98,14 +88,14 @@ class Driver::Parts {
         seeds_(context_, config_.seeds,
                {.is_own =
                     [this](const Address& address) {
-                      return address == advertised_ || address == listening();
+                      return address == advertised() || address == listening();
                     },
                 .on_found =
                     [this](std::span<const Address> addresses) {
                       node_->on_seeds(now(), addresses);
                       schedule_turn();
                     },
-                .wanted = [this] { return !node_->cluster(); }}),
+                .joined = [this] { return node_->serving(); }}),
         stop_timer_(context_),
         flush_timer_(context_),
         signals_(context_, SIGTERM, SIGINT) {}
@@ -125,7 +115,8 @@ class Driver::Parts {
   Now now();
   void on_messages(const net::Origin& origin, std::vector<wire::Message> messages);
   void on_client_messages(net::SessionId session, std::vector<wire::ClientMessage> messages);
-  void on_local_address(const Address& address);
+  Address advertised() const { return advertised_ ? advertised_->address() : Address{}; }
+  void tell_advertised();
   void on_durable(std::uint64_t sequence, Duration took);
   asio::awaitable<void> wait_for_signals();
   asio::awaitable<void> tick();
@@ -164,7 +155,7 @@ class Driver::Parts {
   asio::steady_timer flush_timer_;
   asio::signal_set signals_;
 
-  Address advertised_;
+  std::optional<Advertised> advertised_;  // Once it listens.
   ClusterId cluster_;
   const BrokenRules broken_ = break_rules();
   const TestFaults faults_ = test_faults_of(config_.name);
@@ -207,7 +198,7 @@ Result<void> Driver::Parts::prepare(NodeId id, std::vector<exec::StartedSupervis
   if (auto listening = listen(id); !listening) return listening;
   node_ = std::make_unique<node::Node>(node::NodeConfig{.id = id,
                                                         .name = config_.name,
-                                                        .address = advertised_,
+                                                        .address = advertised(),
                                                         .cpu_millis = config_.cpu_millis,
                                                         .memory_bytes = config_.memory_bytes,
                                                         .profile = profile_of(config_.profile),
@@ -243,11 +234,15 @@ Result<void> Driver::Parts::listen(NodeId id) {
              node_->on_client_closed(now(), node::SessionId{static_cast<std::uint64_t>(session)});
              schedule_turn();
            },
-       .on_local_address = [this](const Address& address) { on_local_address(address); }});
+       .on_local_address =
+           [this](const Address& near) {
+             if (advertised_->on_stream(near)) tell_advertised();
+           }});
   if (!transport) return std::unexpected(transport.error());
   transport_ = std::move(*transport);
-  advertised_ = advertised_at_start(config_, transport_->listening());
-  transport_->set_identity({}, advertised_);
+  advertised_.emplace(config_.advertise, listening(), !config_.seeds.empty(),
+                      machine_addresses(listening().port));
+  transport_->set_identity({}, advertised());
   return {};
 }
 
@@ -348,12 +343,10 @@ void Driver::Parts::on_client_messages(net::SessionId session,
   schedule_turn();
 }
 
-void Driver::Parts::on_local_address(const Address& address) {
-  if (advertised_) return;
-  advertised_ = address;
-  log::info("daemon", "this node is reached at {}", to_string(address));
-  transport_->set_identity(cluster_, advertised_);
-  node_->on_advertised(now(), advertised_);
+void Driver::Parts::tell_advertised() {
+  log::info("daemon", "this node is reached at {}", to_string(advertised()));
+  transport_->set_identity(cluster_, advertised());
+  node_->on_advertised(now(), advertised());
   schedule_turn();
 }
 
@@ -388,6 +381,7 @@ asio::awaitable<void> Driver::Parts::tick() {
     node_->set_resident_bytes(resident_bytes());
     disk_.look();
     note_disk();
+    if (advertised_->on_machine(machine_addresses(listening().port))) tell_advertised();
     const std::uint64_t garbage = transport_->stats().garbage;
     if (garbage > garbage_seen_) {
       log::info("daemon", "{} connections or datagrams could not be read so far", garbage);
@@ -418,7 +412,7 @@ void Driver::Parts::schedule_turn() {
 void Driver::Parts::turn() {
   turn_scheduled_ = false;
   const Now at = now();
-  const node::Source self{.node = node_->id(), .cluster = cluster_, .address = advertised_};
+  const node::Source self{.node = node_->id(), .cluster = cluster_, .address = advertised()};
   for (wire::Message& message : std::exchange(to_self_, {})) {
     node_->on_message(at, self, std::move(message));
   }
@@ -456,7 +450,7 @@ void Driver::Parts::arm_wake_timer(TimePoint wake_at) {
 void Driver::Parts::note_changes() {
   if (const ClusterId cluster = node_->cluster(); cluster != cluster_) {
     cluster_ = cluster;
-    transport_->set_identity(cluster_, advertised_);
+    transport_->set_identity(cluster_, advertised());
   }
   if (!ready_ && node_->serving()) {
     ready_ = true;

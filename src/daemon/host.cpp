@@ -63,20 +63,22 @@ void raise_descriptors_max() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-Address own_address(std::uint16_t port) {
-  Address address = ipv4(127, 0, 0, 1, port);
+std::vector<Address> machine_addresses(std::uint16_t port) {
+  std::vector<Address> addresses;
   ifaddrs* interfaces = nullptr;
-  if (::getifaddrs(&interfaces) != 0) return address;
-  for (const ifaddrs* each = interfaces; each != nullptr; each = each->ifa_next) {
-    if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != AF_INET) continue;
-    if ((each->ifa_flags & IFF_LOOPBACK) != 0 || (each->ifa_flags & IFF_UP) == 0) continue;
-    const auto* socket_address = reinterpret_cast<const sockaddr_in*>(each->ifa_addr);
-    const auto bytes = std::bit_cast<std::array<std::uint8_t, 4>>(socket_address->sin_addr.s_addr);
-    address = ipv4(bytes[0], bytes[1], bytes[2], bytes[3], port);
-    break;
+  if (::getifaddrs(&interfaces) == 0) {
+    for (const ifaddrs* each = interfaces; each != nullptr; each = each->ifa_next) {
+      if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != AF_INET) continue;
+      if ((each->ifa_flags & IFF_LOOPBACK) != 0 || (each->ifa_flags & IFF_UP) == 0) continue;
+      const auto* socket_address = reinterpret_cast<const sockaddr_in*>(each->ifa_addr);
+      const auto bytes =
+          std::bit_cast<std::array<std::uint8_t, 4>>(socket_address->sin_addr.s_addr);
+      addresses.push_back(ipv4(bytes[0], bytes[1], bytes[2], bytes[3], port));
+    }
+    ::freeifaddrs(interfaces);
   }
-  ::freeifaddrs(interfaces);
-  return address;
+  addresses.push_back(ipv4(127, 0, 0, 1, port));
+  return addresses;
 }
 
 }  // namespace shoal::daemon

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "base/address.hpp"
 #include "base/time.hpp"
@@ -22,8 +23,7 @@ void collect_ended_children();  // Of all those that have ended.
 std::uint64_t random_seed();     // From the kernel.
 std::uint64_t resident_bytes();  // Of this process; 0 when the system does not say.
 
-// An address of this machine that others may reach: of the first interface that is up and not the
-// loopback, else the loopback's.
-Address own_address(std::uint16_t port);
+// IPv4 addresses of the interfaces that are up, the loopback's last, all with this port.
+std::vector<Address> machine_addresses(std::uint16_t port);
 
 }  // namespace shoal::daemon

@@ -1,4 +1,5 @@
-// Finds the addresses behind the names of the seeds, again and again until nobody wants them.
+// Finds the addresses behind the names of the seeds, again and again as long as the node runs:
+// members may come back at other addresses.
 #pragma once
 
 #include <functional>
@@ -10,6 +11,7 @@
 #include <asio/steady_timer.hpp>
 
 #include "base/address.hpp"
+#include "base/random.hpp"
 
 namespace shoal::daemon {
 
@@ -19,11 +21,10 @@ class Seeds {
     std::function<bool(const Address&)>
         is_own;  // An address of this node itself is none of a seed.
     std::function<void(std::span<const Address>)> on_found;
-    std::function<bool()> wanted;
+    std::function<bool()> joined;  // Until then it is urgent.
   };
   Seeds(asio::io_context& context, std::vector<HostPort> names, Events events);
 
-  // At least once: a member whose peers have all moved finds them again by its seeds.
   void start();
 
  private:
@@ -34,6 +35,7 @@ class Seeds {
   const std::vector<HostPort> names_;
   Events events_;
   asio::steady_timer timer_;
+  Random random_;
 };
 
 }  // namespace shoal::daemon

@@ -24,10 +24,21 @@ constexpr std::size_t kWriteFramesMax = 64;           // One system call takes a
 Connection::Connection(asio::ip::tcp::socket socket, std::size_t queue_bytes_max)
     : socket_(std::move(socket)), queue_bytes_max_(queue_bytes_max) {}
 
-void Connection::dial(const asio::ip::tcp::endpoint& endpoint, Events events) {
+void Connection::dial(const asio::ip::tcp::endpoint& endpoint, const asio::ip::address& from,
+                      Events events) {
   events_ = std::move(events);
+  if (from.is_v4() == endpoint.address().is_v4() && !from.is_unspecified()) bind_to(from);
   asio::co_spawn(socket_.get_executor(), connect_and_read(shared_from_this(), endpoint),
                  asio::detached);
+}
+
+// What fails here fails again, and is told, when the socket connects.
+void Connection::bind_to(const asio::ip::address& from) {
+  using PortLater = asio::detail::socket_option::boolean<IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT>;
+  std::error_code ignored;
+  socket_.open(from.is_v4() ? asio::ip::tcp::v4() : asio::ip::tcp::v6(), ignored);
+  socket_.set_option(PortLater(true), ignored);
+  socket_.bind({from, 0}, ignored);
 }
 
 void Connection::accept(Events events) {

@@ -37,7 +37,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   Connection(asio::ip::tcp::socket socket, std::size_t queue_bytes_max);
 
-  void dial(const asio::ip::tcp::endpoint& endpoint, Events events);
+  // `from`: the address of ours that the peer sees; unspecified: the system chooses.
+  void dial(const asio::ip::tcp::endpoint& endpoint, const asio::ip::address& from, Events events);
   void accept(Events events);  // The socket is connected already.
 
   // Queues a frame; false when it does not fit or the connection is closed. What is sent before
@@ -71,6 +72,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   using Self = std::shared_ptr<Connection>;
   static asio::awaitable<void> connect_and_read(Self self, asio::ip::tcp::endpoint endpoint);
+  void bind_to(const asio::ip::address& from);
   static asio::awaitable<void> read(Self self);
   static asio::awaitable<void> write(Self self);
   bool take_frames();  // False when the connection was closed.

@@ -260,7 +260,7 @@ LinkPtr Transport::State::dial(NodeId to, const Address& address, Channel channe
   link->connection =
       std::make_shared<Connection>(tcp::socket(context_), limits_.peer_queue_bytes_max);
   links_.push_back(link);
-  link->connection->dial({to_ip(address), address.port}, events_of(link));
+  link->connection->dial({to_ip(address), address.port}, to_ip(bound_), events_of(link));
   return link;
 }
 

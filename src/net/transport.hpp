@@ -13,7 +13,8 @@
 //    `stalled`, is closed instead: a client that misses a reply would wait for it for ever.
 // 5. A Hello that comes again, when the sender's cluster or address has changed, replaces the
 // first.
-// 6. Handlers run on the loop's thread, never from within a call of this class.
+// 6. A node that listens on one address dials from it too, as its datagrams come from there.
+// 7. Handlers run on the loop's thread, never from within a call of this class.
 //
 // Not encrypted: whoever reaches the port can speak. The cluster's boundary is its network.
 #pragma once

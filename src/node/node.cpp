@@ -58,7 +58,11 @@ void Node::start(Now now) { parts_->start(now); }
 
 void Node::on_seeds(Now now, std::span<const Address> seeds) {
   parts_->now = now;
-  parts_->membership->join(now.steady, seeds);
+  if (serving() && parts_->membership->joined()) {
+    parts_->membership->set_seeds(now.steady, seeds);
+  } else {
+    parts_->membership->join(now.steady, seeds);
+  }
 }
 
 void Node::on_message(Now now, const Source& source, wire::Message message) {

@@ -55,9 +55,10 @@ TEST_CASE("compare: verdicts of both runs stand in one row, with the ratio of th
   const std::string table = comparison_table(first, second);
   has(table, "A: first\nB: second\n");
   has(table, "they differ in tasks: 4 and 10");
-  has(table, "PASS  0     FAIL  3 of 9\n");
-  has(table, "4s    -     10s     x2.50\n");
-  has(table, "none  -     1s");
+  has(table, "PASS  0       FAIL  3 of 9\n");
+  has(table, "4s      -     10s     x2.50\n");
+  has(table, "none    -     1s");
+  has(table, "p99 2s  -     p99 4s  x0.25\n");
 }
 
 TEST_CASE("compare: both timelines have the axis of the longer run") {

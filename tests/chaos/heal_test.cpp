@@ -57,6 +57,7 @@ TEST_CASE("journal: every kind of step reads back as it was written") {
       StartProgram{.words = {"x"}, .log = "/dev/null"},
       EndMarked{.mark = "shoal-chaos-0123456789abcdef", .grace = Ms(7)},
       StartNode{.shoal = "shoal", .folder = "/f", .name = "n1"},
+      StartRecorded{.words = {"x", "y"}, .log = "/dev/null", .record = "/f/n1.pid"},
       Remove{.path = "/f/ballast"},
       FillDisk{.path = "/f/ballast", .leave = 9},
   };

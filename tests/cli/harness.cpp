@@ -65,8 +65,8 @@ int shoal(const Folder& folder, const std::string& address, Words words) {
   app.add_flag("-q", globals.quiet);
   app.add_flag("--strict", globals.strict);
   app.add_flag_callback("--json", [&globals] { globals.output = "json"; });
-  for (auto* add : {add_run, add_submit, add_map, add_ps, add_show, add_wait, add_nodes, add_shard,
-                    add_drain, add_leave, add_forget}) {
+  for (auto* add : {add_run, add_submit, add_map, add_ps, add_show, add_wait, add_nodes, add_health,
+                    add_shard, add_drain, add_leave, add_forget}) {
     add(app, globals);
   }
   CommandLine line = split_command_line(app, std::move(words));

@@ -1,6 +1,7 @@
 // Operators' commands against three members that are not there: what they ask, say and exit with.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <asio/executor_work_guard.hpp>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -71,6 +72,7 @@ class Trio {
   std::optional<JobStatus> job;
   std::optional<wire::TasksReply> tasks;
   std::uint32_t local_questions = 0;
+  std::string waiting_for;  // Not empty: the node does not serve yet.
 
  private:
   void obey(const wire::CommandNode& command, const World::Send& send) {
@@ -92,7 +94,11 @@ class Trio {
   bool on_request(const wire::ClientRequestBody& body, const World::Send& send) {
     if (std::holds_alternative<wire::ListMembers>(body)) {
       if (on_members) on_members();
-      send(wire::MemberList{.serving = true, .shard_count = kShards, .members = members}, true);
+      send(wire::MemberList{.serving = waiting_for.empty(),
+                            .shard_count = kShards,
+                            .waiting_for = waiting_for,
+                            .members = members},
+           true);
     } else if (std::holds_alternative<wire::GetRing>(body)) {
       wire::Ring ring{.shard_count = kShards};
       for (std::uint32_t shard = 0; shard < kShards; ++shard) {
@@ -166,6 +172,44 @@ TEST_CASE("nodes: what drains or leaves is shown as that, and named in JSON") {
   CHECK(nodes[1]["state"] == "alive");
   CHECK(nodes[1]["draining"] == true);
   CHECK(nodes[2]["leaving"] == true);
+}
+
+TEST_CASE("health: a node that serves is healthy, one that waits says what for") {
+  Trio trio;
+  const Folder folder;
+  CHECK(shoal(folder, trio.address(), {"health"}) == 0);
+  CHECK(folder.read("stdout") == "healthy: n1 serves; 3 of 3 members alive\n");
+  CHECK(folder.read("stderr").empty());
+  trio.kill(3);
+  CHECK(shoal(folder, trio.address(), {"health", "--json"}) == 0);
+  CHECK(Json::parse(folder.read("stdout"))["healthy"] == true);
+  trio.waiting_for = "1 of 3 nodes is here";
+  CHECK(shoal(folder, trio.address(), {"health"}) == kExitFailed);
+  CHECK(folder.read("stdout") == "not healthy: n1 does not serve yet: 1 of 3 nodes is here\n");
+  CHECK(shoal(folder, trio.address(), {"health", "-q"}) == kExitFailed);
+  CHECK(folder.read("stdout").empty());
+}
+
+TEST_CASE("health: another member is healthy while it answers") {
+  Trio trio;
+  const Folder folder;
+  CHECK(shoal(folder, trio.address(), {"health", "n2"}) == 0);
+  CHECK(holds(folder.read("stdout"), "healthy: n2 is alive, owns 0 shards, runs 2 tasks"));
+  trio.members[1].stats.reset();
+  CHECK(shoal(folder, trio.address(), {"health", "n2"}) == kExitFailed);
+  CHECK(holds(folder.read("stdout"), "n2 counts as alive and did not answer"));
+  trio.kill(3);
+  CHECK(shoal(folder, trio.address(), {"health", "n3"}) == kExitFailed);
+  CHECK(holds(folder.read("stdout"), "not healthy: n3 is dead"));
+  CHECK(shoal(folder, trio.address(), {"health", "nn2"}) == kExitNotFound);
+}
+
+TEST_CASE("health: where nothing listens it is not healthy, in one line") {
+  const Folder folder;
+  CHECK(shoal(folder, "127.0.0.1:1", {"health"}) == kExitFailed);
+  CHECK(folder.read("stdout").starts_with("not healthy: "));
+  const std::string said = folder.read("stdout");
+  CHECK(std::ranges::count(said, '\n') == 1);
 }
 
 TEST_CASE("leave: it is followed until the others know that the node has left") {

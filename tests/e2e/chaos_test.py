@@ -11,6 +11,7 @@ import tempfile
 import unittest
 
 from cluster import PATIENCE, SHOAL, Cluster, eventually, main, process_lives
+from namespaces import why_not
 
 CHAOS = os.path.join(os.path.dirname(SHOAL), "shoal-chaos")
 RUN_LIMIT = 200  # Seconds; a run that finds a node stuck gives up by itself.
@@ -52,6 +53,23 @@ what = "disk.read_only"
 target = "n3"
 for = "3s"
 """
+
+
+# Seconds from the load's start, and what is done then for two seconds; each for one node.
+NETWORK = [(2, "net.slice", "bytes = 50"), (2, "net.dup", "pct = 50"), (3, "net.half_open", ""),
+           (4, "net.delay", "ms = 30\njitter = 20"), (4, "net.reorder", "pct = 30"),
+           (5, "net.corrupt", "pct = 5"), (6, "net.rate", 'rate = "256KiB"'),
+           (7, "net.loss", "pct = 20"), (9, "partition", 'way = "out"')]
+CUTS = [(2, "net.loss", "pct = 20"), (3, "net.rate", 'rate = "1MiB"'), (5, "partition", 'way = "in"')]
+
+
+def scenario_of(faults, seconds):
+    """Three nodes and some work, and those faults."""
+    text = f'chaos = 1\nduration = "{seconds}s"\nwarmup = "1s"\nsettle = "1s"\n'
+    text += '[cluster]\nnodes = 3\n[load]\ntasks = 1500\n'
+    for at, what, parameters in faults:
+        text += f'[[fault]]\nat = "{at}s"\nwhat = "{what}"\ntarget = "any"\nfor = "2s"\n{parameters}\n'
+    return text
 
 
 def processes_naming(words):
@@ -170,6 +188,34 @@ class Runs(Chaos):
         self.assertIn("holds no run", self.chaos("compare", out, self.folder, status=2).stderr)
         self.assertIn("cannot be written",
                       self.chaos("compare", out, out, "--html", "/proc/none/x", status=1).stderr)
+
+
+class Networks(Chaos):
+    def hurt(self, against, faults, seconds):
+        path = self.folder / "network.toml"
+        path.write_text(scenario_of(faults, seconds))
+        out = self.folder / "run"
+        self.chaos("run", path, "--against", against, "--seed", 3, "--dir", self.folder, "--out", out)
+        self.assertEqual(self.verdicts(out)["faults"]["value"], f"{len(faults)} made, 0 not")
+        self.assertEqual(self.journals(), [])
+        eventually(lambda: not processes_naming(str(self.folder)), "nothing of it runs on")
+
+    def test_every_fault_of_the_network_through_a_relay(self):
+        self.hurt("relay", NETWORK, 12)
+
+    def test_cuts_between_namespaces(self):
+        reason = why_not()
+        if reason:
+            self.skipTest(f"no network namespaces can be made here: {reason}")
+        before = os.listdir("/run/netns")
+        self.hurt("netns", CUTS, 8)
+        self.assertLessEqual(set(os.listdir("/run/netns")), set(before))
+
+    def test_a_back_end_that_cannot_hurt_a_network_says_which_can(self):
+        words = ("run", "slow-node", "--dry-run", "--against")
+        self.assertIn("--against relay", self.chaos(*words, "local", status=2).stderr)
+        self.assertIn("--against relay", self.chaos(*words, "netns", status=2).stderr)
+        self.assertIn("relay-tell", self.chaos(*words, "relay").stdout)
 
 
 class Mending(Chaos):

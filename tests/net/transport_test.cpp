@@ -36,10 +36,11 @@ Limits short_limits() {
 wire::Message gossip(std::uint64_t sequence) { return wire::PingNack{.sequence = sequence}; }
 
 struct TestNode {
-  TestNode(asio::io_context& context, std::uint64_t number, Limits limits = short_limits())
+  TestNode(asio::io_context& context, std::uint64_t number, Limits limits = short_limits(),
+           const Address& listen = kLoopback)
       : id{number, number} {
     auto made = Transport::listen(
-        context, kLoopback, {.node = id, .cluster = kCluster, .listening = {}, .version = "test"},
+        context, listen, {.node = id, .cluster = kCluster, .listening = {}, .version = "test"},
         limits,
         {.on_messages =
              [this](const Origin& origin, std::vector<wire::Message> messages) {
@@ -164,6 +165,16 @@ TEST_CASE("net: a node is dialled by address alone, and not itself") {
   a.transport->send({}, a.address(), Channel::stream, join);
   CHECK(a.transport->stats().dropped_messages == 1);
   CHECK(a.heard.empty());
+}
+
+TEST_CASE("net: a node dials from the address it listens on") {
+  asio::io_context context;
+  TestNode one(context, 1, short_limits(), ipv4(127, 0, 0, 9, 0));
+  TestNode two(context, 2);
+  one.transport->set_identity(kCluster, ipv4(0, 0, 0, 0, one.address().port));
+  one.send(two, {7});
+  REQUIRE(run_until(context, [&] { return two.heard.size() == 1; }));
+  CHECK(two.origins.front().address == one.address());  // As `two` saw it.
 }
 
 TEST_CASE("net: a stream that closes, or that cannot be opened, is told") {

@@ -2,7 +2,10 @@
 
 #include <array>
 
+#include "tools/chaos/compose_backend.hpp"
 #include "tools/chaos/local_backend.hpp"
+#include "tools/chaos/netns_backend.hpp"
+#include "tools/chaos/relay_backend.hpp"
 
 namespace shoal::chaos {
 
@@ -44,7 +47,10 @@ Result<Plan> plan_of(Backend& backend, const Injection& injection) {
 Result<std::unique_ptr<Backend>> open_backend(const BackendOptions& options) {
   const std::string kind = options.against.substr(0, options.against.find(':'));
   if (kind == "local") return LocalBackend::open(options);
-  const std::vector<std::string> known{"local"};
+  if (kind == "compose") return ComposeBackend::open(options);
+  if (kind == "netns") return NetnsBackend::open(options);
+  if (kind == "relay") return RelayBackend::open(options);
+  const std::vector<std::string> known{"local", "compose", "netns", "relay"};
   return fail(ErrorCode::bad_input,
               text("there is no back end '", kind, "'.", suggestion(kind, known)));
 }

@@ -58,6 +58,8 @@ class Backend {
   // A cluster of its own: how it is started and, when all is over, removed. Empty when the cluster
   // is somebody else's.
   virtual Plan birth() const = 0;
+  // After birth: this process goes where it can speak to the nodes.
+  virtual Result<void> enter() { return {}; }
   // In order; known before birth too.
   virtual std::vector<std::string> names() const = 0;
   // After birth, and again whenever the nodes' states matter.
@@ -82,6 +84,9 @@ class Backend {
   // Both are for a run whose files lie in `run_folder`.
   virtual std::string marks_file(const std::filesystem::path& run_folder) const;
   virtual std::string mark_program(const std::filesystem::path& run_folder) const;
+  // After the run, while the nodes are there: marks and logs that do not lie where this machine
+  // reads them come into the run's folder.
+  virtual Result<void> gather(const std::filesystem::path&) { return {}; }
 };
 
 // The question of the fault's family.

@@ -23,6 +23,11 @@ Result<std::unique_ptr<Backend>> open_existing(const CommandOptions& options,
                                                std::vector<FaultKind> kinds) {
   std::string against = options.against;
   if (against == "local") against += ":" + default_dev_folder().string();
+  if (against == "compose") {
+    return fail(ErrorCode::bad_input,
+                "name the project that runs: --against compose:PROJECT (what its containers' names "
+                "begin with)");
+  }
   return open_backend({.against = against,
                        .shoal = options.shoal,
                        .folder = options.folder,

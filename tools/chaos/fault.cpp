@@ -100,8 +100,16 @@ std::vector<FaultRule> network_rules() {
       network_rule(net_slice, "net.slice", "streams arrive in small pieces",
                    {{"bytes", number, "1", "of a piece"},
                     {"ms", number, "1", "milliseconds from one piece to the next"}}),
-      network_rule(net_half_open, "net.half_open",
-                   "one end of each stream is gone and the other hears nothing of it", {}),
+      {net_half_open,
+       "net.half_open",
+       Family::network,
+       "one end of each stream is gone, and the other hears nothing of it",
+       {kTo,
+        {"way",
+         word,
+         "out",
+         "out: the targets' ends stay; in: those of the others",
+         {"out", "in"}}}},
   };
 }
 

@@ -55,9 +55,12 @@ bool wanted(const JournalEntry& entry, Which which, std::uint32_t id) {
          entry.failures < kTriesMax;
 }
 
-// After a boot of the machine no process and no mount of before is there: only files are.
+// After a boot of the machine no process and no mount of before is there: only files and containers
+// are.
 bool needless(const Step& step, bool same_boot) {
-  return !same_boot && !std::holds_alternative<Remove>(step);
+  if (same_boot || std::holds_alternative<Remove>(step)) return false;
+  const auto* run = std::get_if<RunProgram>(&step);
+  return run == nullptr || run->words.empty() || run->words.front() != "docker";
 }
 
 Healed heal_entry(const JournalEntry& entry, bool same_boot, const Perform& perform_step) {

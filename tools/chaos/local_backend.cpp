@@ -18,7 +18,8 @@ constexpr std::uint64_t kSharedDiskBytes = 8ULL << 30;  // What is larger belong
 constexpr std::uint64_t kOwnDiskBytes = 256ULL << 20;
 constexpr Ms kBirthLimit{120'000};
 constexpr const char* kNoNetwork =
-    "its nodes share one loopback, and nothing can come between them there";
+    "nothing can come between nodes that share one loopback; `--against relay` lets all they send "
+    "each other pass through a relay, `--against netns` (as root) gives each a network of its own";
 
 std::uint64_t disk_bytes(const fs::path& folder) {
   struct statvfs space{};
@@ -63,9 +64,7 @@ bool LocalBackend::own_disks() const { return own_ && options_.disk_bytes > 0 &&
 
 std::string LocalBackend::name() const { return own_ ? "local" : "local:" + folder_.string(); }
 
-Plan LocalBackend::birth() const {
-  Plan plan;
-  if (!own_) return plan;
+void LocalBackend::plan_folder(Plan& plan) const {
   const std::string folder = folder_.string();
   plan.inject.push_back(RunProgram{.words = {"mkdir", "-p", folder, faults_folder()}});
   Steps unmount;
@@ -76,13 +75,20 @@ Plan LocalBackend::birth() const {
                                                text("size=", options_.disk_bytes), "tmpfs", data}});
     unmount.push_back(RunProgram{.words = {"umount", "-l", data}, .good = {}});
   }
-  plan.inject.push_back(RunProgram{
-      .words = {options_.shoal, "dev", "-n", std::to_string(options_.nodes), "--dir", folder},
-      .limit = kBirthLimit});
   // Nodes and supervisors bear the folder in their command lines.
   plan.heal.push_back(EndMarked{.mark = folder});
   plan.heal.insert(plan.heal.end(), unmount.begin(), unmount.end());
   plan.heal.push_back(Remove{.path = folder, .all = true});
+}
+
+Plan LocalBackend::birth() const {
+  Plan plan;
+  if (!own_) return plan;
+  plan_folder(plan);
+  plan.inject.push_back(
+      RunProgram{.words = {options_.shoal, "dev", "-n", std::to_string(options_.nodes), "--dir",
+                           folder_.string()},
+                 .limit = kBirthLimit});
   return plan;
 }
 
@@ -96,19 +102,20 @@ std::vector<std::string> LocalBackend::names() const {
   return names;
 }
 
-Result<std::vector<BackendNode>> LocalBackend::nodes() {
-  std::vector<DevNode> listed;
-  if (own_ && options_.imaginary) {
-    for (std::uint32_t i = 1; i <= options_.nodes; ++i) {
-      listed.push_back({.name = text("n", i), .address = text("127.0.0.1:PORT", i)});
-    }
-  } else {
-    auto read = read_dev_folder(folder_);
-    if (!read) return std::unexpected(read.error());
-    listed = std::move(*read);
+Result<std::vector<DevNode>> LocalBackend::listed() const {
+  if (!own_ || !options_.imaginary) return read_dev_folder(folder_);
+  std::vector<DevNode> imagined;
+  for (std::uint32_t i = 1; i <= options_.nodes; ++i) {
+    imagined.push_back({.name = text("n", i), .address = text("127.0.0.1:PORT", i)});
   }
+  return imagined;
+}
+
+Result<std::vector<BackendNode>> LocalBackend::nodes() {
+  const auto all = listed();
+  if (!all) return std::unexpected(all.error());
   nodes_.clear();
-  for (const DevNode& each : listed) {
+  for (const DevNode& each : *all) {
     BackendNode node{.name = each.name,
                      .address = each.address,
                      .process = each.process,
@@ -120,8 +127,8 @@ Result<std::vector<BackendNode>> LocalBackend::nodes() {
   return nodes_;
 }
 
-StartNode LocalBackend::start_step(const BackendNode& node, const std::string& program) const {
-  return {.shoal = program, .folder = folder_.string(), .name = node.name};
+Step LocalBackend::start_step(const BackendNode& node, const std::string& program) const {
+  return StartNode{.shoal = program, .folder = folder_.string(), .name = node.name};
 }
 
 Steps LocalBackend::start(const BackendNode& node) const {

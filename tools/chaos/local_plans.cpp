@@ -178,20 +178,18 @@ Result<Plan> LocalBackend::played(const Injection& injection) {
   return plan;
 }
 
-Result<Plan> LocalBackend::load(const Injection& injection) {
-  const auto targets = targets_of(injection);
-  if (!targets) return std::unexpected(targets.error());
-  const Fault& fault = injection.fault;
+Result<Plan> plan_load(const std::vector<BackendNode>& targets, const Fault& fault,
+                       bool imaginary) {
   const Ms limit = std::min(fault.duration.value_or(kBurnLimit), kBurnLimit) + Ms(5000);
   Plan plan;
-  for (const BackendNode& node : *targets) {
+  for (const BackendNode& node : targets) {
     const std::string mark = "shoal-chaos-burn-" + random_token();
     std::vector<std::string> words{this_program().string(), "burn"};
     if (fault.kind == FaultKind::cpu) {
       words.insert(words.end(), {"cpu", std::to_string(static_cast<int>(fault.number("burn")))});
     } else {
-      const std::uint64_t bytes = fault.size("burn") * targets->size();
-      if (!options_.imaginary && bytes + kMemoryKept > memory_available()) {
+      const std::uint64_t bytes = fault.size("burn") * targets.size();
+      if (!imaginary && bytes + kMemoryKept > memory_available()) {
         return fail(ErrorCode::refused,
                     text("taking ", size_text(bytes), " would leave this machine less than ",
                          size_text(kMemoryKept), " of memory"));
@@ -206,6 +204,21 @@ Result<Plan> LocalBackend::load(const Injection& injection) {
   return plan;
 }
 
+Result<Plan> LocalBackend::load(const Injection& injection) {
+  const auto targets = targets_of(injection);
+  if (!targets) return std::unexpected(targets.error());
+  return plan_load(*targets, injection.fault, options_.imaginary);
+}
+
+Result<LocalBackend::Joiner> LocalBackend::joiner(const Injection& injection,
+                                                  const std::string& name) {
+  Random ports(injection.id, name + random_token());
+  const auto port = free_port(ports);
+  if (!port) return fail(ErrorCode::io, "no port of the loopback is free");
+  const std::string address = text("127.0.0.1:", *port);
+  return Joiner{.address = address, .words = {options_.shoal, "node", "--listen", address}};
+}
+
 Result<Plan> LocalBackend::members(const Injection& injection) {
   const auto all = nodes();
   if (!all) return std::unexpected(all.error());
@@ -213,27 +226,28 @@ Result<Plan> LocalBackend::members(const Injection& injection) {
   const std::string token = random_token();
   const std::string end = fault.word("end");
   const fs::path folder = own_ ? folder_ : options_.folder / (kOwnFolder + token);
-  Random ports(injection.id, token);
   Plan plan;
   if (!own_) plan.inject.push_back(RunProgram{.words = {"mkdir", "-p", folder.string()}});
   Steps removal;
   for (int i = 0; i < static_cast<int>(fault.number("count")); ++i) {
-    const auto port = free_port(ports);
-    if (!port) return fail(ErrorCode::io, "no port of the loopback is free");
     const std::string name =
         text("x", injection.id, fault.number("count") > 1 ? text("-", i + 1) : std::string());
-    const std::string address = text("127.0.0.1:", *port);
+    const auto joiner = this->joiner(injection, name);
+    if (!joiner) return std::unexpected(joiner.error());
     const std::string data = (folder / text(name, "-", token)).string();
-    std::vector<std::string> words{options_.shoal, "node",   "--listen",   address,  "--name",
-                                   name,           "--data", data,         "--cpus", "1",
-                                   "--profile",    "local",  "--end-tasks"};
+    std::vector<std::string> words = joiner->words;
+    words.insert(words.end(), {"--name", name, "--data", data, "--cpus", "1", "--profile", "local",
+                               "--end-tasks"});
+    extend(plan.inject, joiner->before);
     for (const BackendNode& node : *all) words.insert(words.end(), {"--join", node.address});
     plan.inject.push_back(StartProgram{.words = words, .log = (folder / (name + ".log")).string()});
     if (end == "leave") {
-      plan.heal.push_back(RunProgram{
-          .words = {options_.shoal, "--addr", address, "leave"}, .good = {}, .limit = kLeaveLimit});
+      std::vector<std::string> leave = client_words();
+      leave.insert(leave.end(), {options_.shoal, "--addr", joiner->address, "leave"});
+      plan.heal.push_back(RunProgram{.words = leave, .good = {}, .limit = kLeaveLimit});
     }
     plan.heal.push_back(EndMarked{.mark = data, .grace = end == "kill" ? Ms(0) : kStopLimit});
+    extend(removal, joiner->after);
     removal.push_back(own_ ? Remove{.path = data, .all = true}
                            : Remove{.path = folder.string(), .all = true});
   }

@@ -12,6 +12,7 @@
 #include "tools/chaos/compare.hpp"
 #include "tools/chaos/heal.hpp"
 #include "tools/chaos/process.hpp"
+#include "tools/chaos/relay.hpp"
 #include "tools/chaos/run.hpp"
 
 namespace shoal::chaos {
@@ -97,8 +98,10 @@ int do_break(FaultKind kind, Flags& flags) {
 }
 
 void add_where(CLI::App& app, const std::shared_ptr<Flags>& flags) {
-  app.add_option("--against", flags->against,
-                 "local, or local:DIR for the cluster in a folder of `shoal dev`");
+  app.add_option(
+      "--against", flags->against,
+      "local, netns, relay or compose (containers); local:DIR for the cluster in a folder of "
+      "`shoal dev`, compose:PROJECT for one of docker-compose that runs");
   app.add_option("--shoal", flags->shoal, "The shoal program (default: the one beside this)");
   app.add_option("--dir", flags->folder, "Where clusters of its own keep their data")
       ->capture_default_str();
@@ -298,6 +301,27 @@ void add_compare(CLI::App& app, const std::shared_ptr<Flags>& flags) {
       ->capture_default_str();
 }
 
+void add_relay(CLI::App& app, const std::shared_ptr<Flags>& flags) {
+  const auto options = std::make_shared<RelayOptions>();
+  CLI::App* relay = add(app, flags, "relay", "Passes on what nodes send each other",
+                        [options](Flags&) { return run_relay(*options); });
+  relay->group("");
+  relay->add_option("--control", options->control)->required();
+  relay->add_option("--subnet", options->subnet)->required();
+  relay->add_option("--nodes", options->nodes)->required();
+  const auto words = std::make_shared<std::vector<std::string>>();
+  CLI::App* teller =
+      add(app, flags, "relay-tell", "Tells a relay what to do", [words](Flags& given) {
+        const auto answer = tell_relay(given.report_folder, joined(*words, " "));
+        if (!answer) return failed(answer.error());
+        std::printf("%s\n", answer->c_str());
+        return answer->starts_with("ok") ? kExitGood : kExitFailed;
+      });
+  teller->group("");
+  teller->add_option("control", flags->report_folder)->required();
+  teller->add_option("words", *words)->required();
+}
+
 // Started by this program itself.
 void add_hidden(CLI::App& app, const std::shared_ptr<Flags>& flags) {
   CLI::App* watch = add(app, flags, "dead-man", "Heals when its tool cannot",
@@ -317,6 +341,7 @@ void add_hidden(CLI::App& app, const std::shared_ptr<Flags>& flags) {
   burner->add_option("--like", burning->like);
   burner->add_option("--for", flags->lasting);
   burner->add_option("--mark", flags->target);
+  add_relay(app, flags);
 }
 
 int run_main(int argc, char** argv) {

@@ -132,6 +132,18 @@ Result<void> perform(const StartNode& step) {
   return {};
 }
 
+Result<void> perform(const StartRecorded& step) {
+  if (recorded_process(step.record)) return {};
+  const auto started = start_detached(step.words, step.log);
+  if (!started) return std::unexpected(started.error());
+  std::ofstream file(step.record, std::ios::trunc);
+  file << started->pid << ' ' << started->start << '\n';
+  file.close();
+  if (file) return {};
+  send_signal(*started, SIGKILL);
+  return fail(ErrorCode::io, text(step.record, " cannot be written"));
+}
+
 bool own(const fs::path& path) {
   return std::ranges::any_of(
       path, [](const fs::path& each) { return each.string().starts_with(kOwnFolder); });
@@ -174,6 +186,13 @@ Result<void> perform(const FillDisk& step) {
 }
 
 }  // namespace
+
+ProcessId recorded_process(const fs::path& record) {
+  std::ifstream file(record);
+  ProcessId process;
+  if (file >> process.pid >> process.start && lives(process)) return process;
+  return {};
+}
 
 Result<void> perform(const Step& step) {
   return std::visit([](const auto& each) { return perform(each); }, step);

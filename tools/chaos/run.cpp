@@ -164,7 +164,8 @@ class Production {
     tell(text("starting a cluster of ", prepared_.scenario.cluster.nodes, " nodes"));
     const auto entry = journal_.open_entry("a cluster of its own", birth.heal, std::nullopt);
     if (!entry) return std::unexpected(entry.error());
-    return perform_steps(birth.inject);
+    if (auto done = perform_steps(birth.inject); !done) return done;
+    return prepared_.backend->enter();
   }
 
   int perform_all() {
@@ -195,6 +196,9 @@ class Production {
     }
     recording->flush();
     copy_logs(*nodes, recording->folder());
+    if (const auto gathered = prepared_.backend->gather(recording->folder()); !gathered) {
+      return failed(gathered.error());
+    }
     const auto evidence = load_evidence(recording->folder());
     if (!evidence) return failed(evidence.error());
     const auto saved = recording->save("rates.csv", rates_csv(*recording, *evidence));

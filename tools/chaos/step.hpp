@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <variant>
 #include <vector>
@@ -81,6 +82,17 @@ struct StartNode {
   bool operator==(const StartNode&) const = default;
 };
 
+// Starts a program that goes on by itself, unless the one that `record` names lives, and records it
+// there: see recorded_process().
+struct StartRecorded {
+  std::vector<std::string> words;
+  std::string log;
+  std::string record;
+  bool operator==(const StartRecorded&) const = default;
+};
+// Empty when none is on record, or it has ended.
+ProcessId recorded_process(const std::filesystem::path& record);
+
 // A file, or an empty folder; with `all` a folder with all that is in it, if this tool made it
 // (its name says so: see kOwnFolder).
 struct Remove {
@@ -98,7 +110,7 @@ struct FillDisk {
 };
 
 using Step = std::variant<SendSignal, SignalTree, AwaitEnd, Wait, RunProgram, StartProgram,
-                          EndMarked, StartNode, Remove, FillDisk>;
+                          EndMarked, StartNode, StartRecorded, Remove, FillDisk>;
 using Steps = std::vector<Step>;
 
 // The system command it amounts to.

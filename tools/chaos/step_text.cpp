@@ -60,6 +60,9 @@ Result<Step> unchecked_step_of(const std::string& kind, const Json& json) {
   if (kind == "start_node") {
     return StartNode{word("shoal"), word("folder"), word("name")};
   }
+  if (kind == "start_recorded") {
+    return StartRecorded{strings_of(json, "words"), word("log"), word("record")};
+  }
   if (kind == "remove") return Remove{word("path"), field(json, "all", false)};
   if (kind == "fill") return FillDisk{word("path"), field(json, "leave", std::uint64_t{0})};
   return fail(ErrorCode::bad_input,
@@ -103,6 +106,10 @@ std::string text_of(const Step& step) {
           [](const StartNode& is) {
             return shell_line(
                 std::vector<std::string>{is.shoal, "dev", "start", is.name, "--dir", is.folder});
+          },
+          [](const StartRecorded& is) {
+            return text(shell_line(is.words), " >>", shell_word(is.log), " 2>&1 & echo $! >",
+                        shell_word(is.record));
           },
           [](const Remove& is) { return text(is.all ? "rm -rf " : "rm -f ", shell_word(is.path)); },
           [](const FillDisk& is) {
@@ -157,6 +164,12 @@ Json json_of(const Step& step) {
                         {"shoal", is.shoal},
                         {"folder", is.folder},
                         {"name", is.name}};
+          },
+          [](const StartRecorded& is) {
+            return Json{{"do", "start_recorded"},
+                        {"words", is.words},
+                        {"log", is.log},
+                        {"record", is.record}};
           },
           [](const Remove& is) {
             return Json{{"do", "remove"}, {"path", is.path}, {"all", is.all}};
