@@ -18,10 +18,12 @@
 #include "base/format.hpp"
 #include "base/log.hpp"
 #include "daemon/advertised.hpp"
+#include "daemon/broken_rules.hpp"
 #include "daemon/disk.hpp"
 #include "daemon/effect_order.hpp"
 #include "daemon/host.hpp"
 #include "daemon/seeds.hpp"
+#include "daemon/test_faults.hpp"
 #include "exec/executor.hpp"
 #include "exec/supervisor.hpp"
 #include "net/endpoint.hpp"
@@ -69,14 +71,6 @@ net::Limits connection_limits(std::size_t descriptors) {
 
 exec::SpawnConfig spawn_config(const DriverConfig& config) {
   return {.data_folder = config.data_folder.string(), .count = config.supervisors};
-}
-
-std::uint64_t bytes_of(const std::vector<wire::Write>& writes) {
-  std::uint64_t bytes = 0;
-  for (const wire::Write& write : writes) {
-    if (const auto* put = std::get_if<wire::PutRecord>(&write)) bytes += put->record.value.size();
-  }
-  return bytes;
 }
 
 }  // namespace
@@ -163,6 +157,9 @@ class Driver::Parts {
 
   std::optional<Advertised> advertised_;  // Once it listens.
   ClusterId cluster_;
+  const BrokenRules broken_ = break_rules();
+  const TestFaults faults_ = test_faults_of(config_.name);
+  TestClock clock_{faults_.clock};
   Now now_;
   bool clocks_read_ = false;  // For the inputs since the last turn.
   bool turn_scheduled_ = false;
@@ -188,6 +185,7 @@ Result<void> Driver::Parts::prepare(NodeId id, std::vector<exec::StartedSupervis
                                  },
                              .on_recovered =
                                  [this](std::vector<task::RecoveredAttempt> attempts) {
+                                   clock_.to_node(attempts);
                                    node_->on_recovered(now(), std::move(attempts));
                                    schedule_turn();
                                  },
@@ -206,7 +204,9 @@ Result<void> Driver::Parts::prepare(NodeId id, std::vector<exec::StartedSupervis
                                                         .profile = profile_of(config_.profile),
                                                         .expect = config_.expect,
                                                         .join = !config_.seeds.empty(),
-                                                        .version = config_.version},
+                                                        .version = config_.version,
+                                                        .shards = {.mutations = broken_.shards},
+                                                        .mutations = broken_.node},
                                        random_seed());
   return restore();
 }
@@ -269,8 +269,11 @@ Result<void> Driver::Parts::restore() {
 }
 
 void Driver::Parts::start_threads() {
+  const auto commit = [this](std::span<const std::vector<wire::Write>> batches) {
+    return store_->write(batches);
+  };
   writer_ = std::make_unique<store::CommitWriter>(
-      [this](std::span<const std::vector<wire::Write>> batches) { return store_->write(batches); },
+      with_test_disk(faults_.disk, broken_.commit(commit)),
       store::CommitWriter::Callbacks{.on_durable =
                                          [this](std::uint64_t sequence, Duration took) {
                                            asio::post(context_, [this, sequence, took] {
@@ -304,7 +307,7 @@ int Driver::Parts::run() {
 
 Now Driver::Parts::now() {
   if (!clocks_read_) {
-    now_ = read_clocks();
+    now_ = clock_.now(read_clocks());
     clocks_read_ = true;
   }
   return now_;
@@ -489,6 +492,8 @@ asio::awaitable<void> Driver::Parts::collect_orphans() {
 // --- Effects -----------------------------------------------------------------------------------
 
 void Driver::Parts::carry_out(Effects effects) {
+  effects.shift_leases(
+      [this](TimePoint end) { return broken_.endless_leases ? kNever : clock_.to_machine(end); });
   // The disk first: it works while the rest is done.
   if (!effects.writes.empty()) {
     disk_.on_written(bytes_of(effects.writes));

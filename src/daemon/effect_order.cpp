@@ -36,6 +36,19 @@ task::ProcessEnded never_started(const task::Kill& kill) {
 
 }  // namespace
 
+void Effects::shift_leases(const std::function<TimePoint(TimePoint)>& shifted) {
+  for (task::Launch& launch : launches) launch.lease_end = shifted(launch.lease_end);
+  for (task::Extend& extend : extensions) extend.lease_end = shifted(extend.lease_end);
+}
+
+std::uint64_t bytes_of(const std::vector<wire::Write>& writes) {
+  std::uint64_t bytes = 0;
+  for (const wire::Write& write : writes) {
+    if (const auto* put = std::get_if<wire::PutRecord>(&write)) bytes += put->record.value.size();
+  }
+  return bytes;
+}
+
 Effects EffectOrder::on_output(node::Output output) {
   Effects now;
   now.messages = std::move(output.messages);

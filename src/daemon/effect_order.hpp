@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <vector>
 
 #include "node/output.hpp"
@@ -31,7 +32,12 @@ struct Effects {
   std::vector<task::OutputRead> output_reads;
   std::vector<wire::Write> writes;  // To be persisted as `sequence`; empty when there is none.
   std::uint64_t sequence = 0;
+
+  // Where the supervisors' clock is not the node's.
+  void shift_leases(const std::function<TimePoint(TimePoint)>& shifted);
 };
+
+std::uint64_t bytes_of(const std::vector<wire::Write>& writes);
 
 class EffectOrder {
  public:

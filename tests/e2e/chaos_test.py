@@ -18,7 +18,41 @@ RUN_LIMIT = 200  # Seconds; a run that finds a node stuck gives up by itself.
 
 SHORT = ["cluster.nodes=3", "load.tasks=2000", "warmup=2s", "settle=2s", "fault.0.at=3s"]
 KILL_ONE = [*SHORT, "duration=12s", "fault.0.for=3s", "fault.0.repeat=5s", "fault.0.times=2"]
+ROLLING = [*SHORT, "duration=16s", "fault.0.rolling=2s", "fault.1.at=9s", "fault.1.rolling=2s"]
+WHOLE = [*SHORT, "duration=16s", "fault.0.for=2s", "fault.1.at=10s"]
 FROZEN = [*SHORT, "duration=18s", "fault.0.for=7s", "fault.1.at=11s", "fault.1.for=6s"]
+
+PLAYED = """
+chaos = 1
+duration = "13s"
+warmup = "2s"
+settle = "2s"
+cluster = { nodes = 3 }
+load = { tasks = 1000, payload = "sleep:5ms~50ms", cpus = 0.05 }
+[[fault]]
+at = "3s"
+what = "clock"
+target = "n1"
+skew = "1h"
+jump = "300ms"
+for = "4s"
+[[fault]]
+at = "3s"
+what = "clock"
+which = "boot"
+target = "n2"
+for = "8s"
+[[fault]]
+at = "4s"
+what = "disk.slow"
+target = "n2"
+for = "3s"
+[[fault]]
+at = "8s"
+what = "disk.read_only"
+target = "n3"
+for = "3s"
+"""
 
 
 # Seconds from the load's start, and what is done then for two seconds; each for one node.
@@ -129,6 +163,31 @@ class Runs(Chaos):
         verdicts = self.verdicts(self.play("frozen-node", FROZEN))
         self.assertEqual(verdicts["overlaps"]["result"], "pass")
         self.assertEqual(verdicts["faults"]["value"], "2 made, 0 not")
+
+    def test_rolling_restart_passes(self):
+        verdicts = self.verdicts(self.play("rolling-restart", ROLLING))
+        self.assertEqual(verdicts["lost"]["result"], "pass")
+
+    def test_the_whole_cluster_is_killed_and_goes_on(self):
+        verdicts = self.verdicts(self.play("whole-cluster", WHOLE))
+        self.assertEqual(verdicts["lost"]["result"], "pass")
+        self.assertEqual(verdicts["faults"]["value"], "2 made, 0 not")
+
+    def test_wrong_clocks_and_bad_disks_are_played_healed_and_compared(self):
+        path = self.folder / "played.toml"
+        path.write_text(PLAYED)
+        out = self.play(path, [])
+        self.assertEqual(self.verdicts(out)["faults"]["value"], "4 made, 0 not")
+        logs = "".join(log.read_text(errors="replace") for log in (out / "nodes").iterdir())
+        self.assertIn("this node was started for tests", logs)
+        self.assertIn("the disk is read-only", logs)
+        page = self.folder / "two.html"
+        said = self.chaos("compare", out, out, "--html", page).stdout
+        self.assertRegex(said, r"lost +PASS +0 of \d+ +PASS +0 of \d+ +=")
+        self.assertEqual(page.read_text().count("<svg"), 2)
+        self.assertIn("holds no run", self.chaos("compare", out, self.folder, status=2).stderr)
+        self.assertIn("cannot be written",
+                      self.chaos("compare", out, out, "--html", "/proc/none/x", status=1).stderr)
 
 
 class Networks(Chaos):

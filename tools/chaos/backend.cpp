@@ -22,6 +22,10 @@ std::string Backend::mark_program(const std::filesystem::path&) const {
   return (this_program().parent_path() / "shoal-chaos-mark").string();
 }
 
+Result<Plan> Backend::played(const Injection&) {
+  return fail(ErrorCode::refused, "nodes of this back end are not started for tests");
+}
+
 Result<Plan> plan_of(Backend& backend, const Injection& injection) {
   switch (rule_of(injection.fault.kind).family) {
     case Family::process:
@@ -34,6 +38,8 @@ Result<Plan> plan_of(Backend& backend, const Injection& injection) {
       return backend.members(injection);
     case Family::network:
       return backend.network(injection);
+    case Family::played:
+      return backend.played(injection);
   }
   return fail(ErrorCode::internal, "a fault of no family");
 }

@@ -77,6 +77,8 @@ class Backend {
   virtual Result<Plan> members(const Injection& injection) = 0;
   // Of the links that links.hpp makes of it.
   virtual Result<Plan> network(const Injection& injection) = 0;
+  // Faults that nodes play on themselves (played.hpp); a back end need not know them.
+  virtual Result<Plan> played(const Injection& injection);
 
   // Tasks append their marks to this file as they see it, through this program as they see it.
   // Both are for a run whose files lie in `run_folder`.

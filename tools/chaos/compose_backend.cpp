@@ -195,6 +195,8 @@ std::optional<std::string> ComposeBackend::cannot(const Fault& fault) const {
   switch (rule_of(fault.kind).family) {
     case Family::disk:
       return "containers share the disk of their engine";
+    case Family::played:
+      return "its nodes are not started for tests: the back ends local, relay and netns do that";
     case Family::network:
       return cannot_network(fault);
     case Family::process:

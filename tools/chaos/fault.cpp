@@ -113,11 +113,37 @@ std::vector<FaultRule> network_rules() {
   };
 }
 
+// What nodes play on themselves.
+std::vector<FaultRule> played_rules() {
+  using enum FaultKind;
+  return {
+      {disk_slow,
+       "disk.slow",
+       Family::played,
+       "each sync of its disk takes longer",
+       {{"sync", word, "200ms", "so much longer"}}},
+      {disk_read_only, "disk.read_only", Family::played,
+       "its disk takes no write; the node ends, and is started again when the fault ends"},
+      {clock,
+       "clock",
+       Family::played,
+       "its clock is wrong",
+       {{"which",
+         word,
+         "wall",
+         "wall: it is off by `skew`; boot: the one that leases go by is fast by `drift`",
+         {"wall", "boot"}},
+        {"skew", word, "90s", "how far ahead, or behind: -90s"},
+        {"jump", word, "0s", "it jumps there and back so often; 0s: it stays there"},
+        {"drift", number, "4", "so many percent; negative: it is slow"}}},
+  };
+}
+
 // In the order of FaultKind.
 const std::vector<FaultRule>& rules() {
   static const std::vector<FaultRule> kRules = [] {
     std::vector<FaultRule> all = process_rules();
-    for (const std::vector<FaultRule>& more : {machine_rules(), network_rules()}) {
+    for (const std::vector<FaultRule>& more : {machine_rules(), network_rules(), played_rules()}) {
       all.insert(all.end(), more.begin(), more.end());
     }
     return all;
@@ -162,7 +188,8 @@ std::vector<std::string> fault_names() {
 }
 
 std::string_view to_string(Family family) {
-  constexpr std::array<std::string_view, 5> kNames{"process", "disk", "load", "members", "network"};
+  constexpr std::array<std::string_view, 6> kNames{"process", "disk",    "load",
+                                                   "members", "network", "played"};
   return kNames.at(static_cast<std::size_t>(family));
 }
 

@@ -34,10 +34,14 @@ enum class FaultKind : std::uint8_t {
   net_rate,
   net_slice,
   net_half_open,
+  disk_slow,
+  disk_read_only,
+  clock,
 };
 
 // A back end answers for whole families.
-enum class Family : std::uint8_t { process, disk, load, members, network };
+// What is `played` nodes do to themselves: see played.hpp.
+enum class Family : std::uint8_t { process, disk, load, members, network, played };
 
 // A target is one that is not looked up.
 enum class ParameterType : std::uint8_t { percent, number, size, word, target };

@@ -7,6 +7,7 @@
 #include <csignal>
 
 #include "tools/chaos/dev_folder.hpp"
+#include "tools/chaos/played.hpp"
 
 namespace shoal::chaos {
 namespace {
@@ -46,6 +47,17 @@ LocalBackend::LocalBackend(BackendOptions options, fs::path folder, bool own)
   const bool disks =
       std::ranges::find(options_.faults, FaultKind::disk_full) != options_.faults.end();
   if (disks && options_.disk_bytes == 0) options_.disk_bytes = kOwnDiskBytes;
+  const bool plays = std::ranges::any_of(
+      options_.faults, [](FaultKind kind) { return rule_of(kind).family == Family::played; });
+  if (own_ && plays) start_for_tests(folder_ / "test-faults");
+}
+
+std::string LocalBackend::faults_folder() const {
+  if (own_) return (folder_ / "test-faults").string();
+  for (const BackendNode& node : nodes_) {
+    if (const std::string known = test_faults_of(node.process); !known.empty()) return known;
+  }
+  return {};
 }
 
 bool LocalBackend::own_disks() const { return own_ && options_.disk_bytes > 0 && ::geteuid() == 0; }
@@ -54,7 +66,7 @@ std::string LocalBackend::name() const { return own_ ? "local" : "local:" + fold
 
 void LocalBackend::plan_folder(Plan& plan) const {
   const std::string folder = folder_.string();
-  plan.inject.push_back(RunProgram{.words = {"mkdir", "-p", folder}});
+  plan.inject.push_back(RunProgram{.words = {"mkdir", "-p", folder, faults_folder()}});
   Steps unmount;
   for (std::uint32_t i = 1; own_disks() && i <= options_.nodes; ++i) {
     const std::string data = (folder_ / text("n", i)).string();
@@ -129,6 +141,8 @@ std::optional<std::string> LocalBackend::cannot(const Fault& fault) const {
       return cannot_disk();
     case Family::network:
       return kNoNetwork;
+    case Family::played:
+      return cannot_play(fault, faults_folder());
     case Family::members:
     case Family::process:
     case Family::load:

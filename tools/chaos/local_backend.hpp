@@ -2,8 +2,7 @@
 // of its own that `shoal dev` makes in a new folder and that is gone afterwards (`local`).
 //
 // As root, nodes of an own cluster may have small file systems of their own (tmpfs), which can be
-// filled. Nothing here can cut the loopback between two processes (wired_backend.hpp) or shift a
-// clock.
+// filled. Nothing here can cut the loopback between two processes (wired_backend.hpp).
 #pragma once
 
 #include "tools/chaos/backend.hpp"
@@ -30,6 +29,7 @@ class LocalBackend : public Backend {
   Result<Plan> disk(const Injection& injection) override;
   Result<Plan> load(const Injection& injection) override;
   Result<Plan> members(const Injection& injection) override;
+  Result<Plan> played(const Injection& injection) override;
   Result<Plan> network(const Injection& injection) override;
 
  protected:
@@ -56,6 +56,7 @@ class LocalBackend : public Backend {
   Result<std::vector<BackendNode>> targets_of(const Injection& injection);
   std::optional<std::string> cannot_disk() const;
   bool own_disks() const;
+  std::string faults_folder() const;  // Of nodes started for tests; empty: they were not.
 
   BackendOptions options_;
   std::filesystem::path folder_;

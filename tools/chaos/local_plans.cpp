@@ -10,6 +10,7 @@
 #include <iterator>
 
 #include "tools/chaos/local_backend.hpp"
+#include "tools/chaos/played.hpp"
 
 namespace shoal::chaos {
 namespace {
@@ -157,6 +158,22 @@ Result<Plan> LocalBackend::disk(const Injection& injection) {
     plan.heal.push_back(Remove{.path = ballast});
     // A node whose disk fails it may end itself.
     plan.heal.push_back(start_step(node, options_.shoal));
+  }
+  return plan;
+}
+
+Result<Plan> LocalBackend::played(const Injection& injection) {
+  const auto targets = targets_of(injection);
+  if (!targets) return std::unexpected(targets.error());
+  if (!own_) start_for_tests(faults_folder());  // Those that end and are started again.
+  Plan plan;
+  for (const BackendNode& node : *targets) {
+    const auto each = plan_played(injection.fault, faults_folder(), node.name);
+    if (!each) return std::unexpected(each.error());
+    extend(plan.inject, each->inject);
+    extend(plan.heal, each->heal);
+    // A node whose disk fails it ends itself.
+    if (injection.fault.kind == FaultKind::disk_read_only) extend(plan.heal, start(node));
   }
   return plan;
 }

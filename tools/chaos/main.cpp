@@ -9,6 +9,7 @@
 
 #include "tools/chaos/burn.hpp"
 #include "tools/chaos/commands.hpp"
+#include "tools/chaos/compare.hpp"
 #include "tools/chaos/heal.hpp"
 #include "tools/chaos/process.hpp"
 #include "tools/chaos/relay.hpp"
@@ -31,6 +32,8 @@ struct Flags {
   std::string scope;
   std::string length;
   std::string report_folder;
+  std::string other_folder;
+  std::string html = "compare.html";
   bool all = false;
   std::vector<std::string> parameters;  // NAME=VALUE, from the command's own options.
   int exit_code = kExitGood;
@@ -214,9 +217,31 @@ void add_network(CLI::App& app, const std::shared_ptr<Flags>& flags) {
 }
 
 void add_disk(CLI::App& app, const std::shared_ptr<Flags>& flags) {
-  CLI::App* disk = add_fault(app, flags, "disk", "Fills the disk of nodes",
-                             [](const Flags&) { return FaultKind::disk_full; });
+  CLI::App* disk =
+      add_fault(app, flags, "disk", "Fills the disk of nodes, slows it or makes it read-only",
+                [](const Flags& given) {
+                  return given.what.empty() ? FaultKind::disk_full : find_rule(given.what)->kind;
+                });
+  disk->add_option_function<std::string>(
+      "--slow",
+      [flags](const std::string& sync) {
+        flags->what = "disk.slow";
+        flags->parameters.push_back("sync=" + sync);
+      },
+      "Each sync takes so much longer, such as 200ms");
+  disk->add_flag_callback(
+      "--read-only", [flags] { flags->what = "disk.read_only"; }, "It takes no write");
   add_parameter(*disk, flags, "--fill", "fill", "That part of the free space (default: 100%)");
+}
+
+void add_clock(CLI::App& app, const std::shared_ptr<Flags>& flags) {
+  const FaultRule& rule = rule_of(FaultKind::clock);
+  CLI::App* clock = add_fault(app, flags, "clock", rule.help.data(),
+                              [](const Flags&) { return FaultKind::clock; });
+  for (const ParameterRule& each : rule.parameters) {
+    add_parameter(*clock, flags, text("--", each.name).c_str(), std::string(each.name),
+                  each.help.data());
+  }
 }
 
 void add_run(CLI::App& app, const std::shared_ptr<Flags>& flags) {
@@ -264,6 +289,16 @@ void add_looking(CLI::App& app, const std::shared_ptr<Flags>& flags) {
   again->add_option("folder", flags->report_folder, "A run's report folder")->required();
   again->add_option("--out", flags->run.out, "The new report's folder");
   again->add_option("--junit", flags->run.junit, "The verdicts as JUnit XML");
+}
+
+void add_compare(CLI::App& app, const std::shared_ptr<Flags>& flags) {
+  CLI::App* command = add(app, flags, "compare", "Two runs side by side", [](Flags& given) {
+    return compare(given.report_folder, given.other_folder, given.html);
+  });
+  command->add_option("a", flags->report_folder, "A run's report folder")->required();
+  command->add_option("b", flags->other_folder, "Another's")->required();
+  command->add_option("--html", flags->html, "Where the page with both timelines goes")
+      ->capture_default_str();
 }
 
 void add_relay(CLI::App& app, const std::shared_ptr<Flags>& flags) {
@@ -317,9 +352,11 @@ int run_main(int argc, char** argv) {
   add_run(app, flags);
   add_processes(app, flags);
   add_disk(app, flags);
+  add_clock(app, flags);
   add_network(app, flags);
   add_inject(app, flags);
   add_looking(app, flags);
+  add_compare(app, flags);
   add_hidden(app, flags);
   app.footer("Exit status: 0 all PASS, 1 some FAIL, 2 bad scenario or usage, 4 no cluster.");
   try {

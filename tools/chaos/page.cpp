@@ -5,11 +5,8 @@
 #include "tools/chaos/verdicts.hpp"
 
 namespace shoal::chaos {
-namespace {
 
-constexpr std::size_t kTasksShown = 200;
-
-constexpr const char* kStyle = R"(<style>
+const char* const kReportStyle = R"(<style>
 body { font: 14px/1.45 system-ui, "DejaVu Sans", sans-serif; color: #222; margin: 2em auto;
   max-width: 1200px; padding: 0 1em }
 h1 { font-size: 1.5em; margin-bottom: .2em } h2 { font-size: 1.15em; margin-top: 2em }
@@ -23,6 +20,10 @@ pre { background: #f5f6f7; padding: .8em; overflow-x: auto; white-space: pre-wra
 svg { width: 100%; height: auto; border: 1px solid #ddd }
 </style>
 )";
+
+namespace {
+
+constexpr std::size_t kTasksShown = 200;
 
 std::string cell(const std::string& content, const char* style = "") {
   const std::string attribute = *style == 0 ? std::string() : text(" class=\"", style, "\"");
@@ -137,8 +138,8 @@ std::string report_html(const Evidence& evidence, const Report& report) {
   const std::string result =
       report.good() ? "<span class=\"pass\">PASS</span>" : "<span class=\"fail\">FAIL</span>";
   return text("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>",
-              xml_text(name), ", seed ", seed, "</title>\n", kStyle, "</head><body>\n<h1>", result,
-              " ", xml_text(name), ", seed ", seed, "</h1>\n<p class=\"about\">",
+              xml_text(name), ", seed ", seed, "</title>\n", kReportStyle, "</head><body>\n<h1>",
+              result, " ", xml_text(name), ", seed ", seed, "</h1>\n<p class=\"about\">",
               xml_text(field(evidence.run, "about", std::string())),
               evidence.interrupted ? " (interrupted)" : "", "</p>\n", verdicts_table(report),
               "<h2>What happened</h2>\n", timeline_svg(evidence), faults_table(evidence),

@@ -168,10 +168,10 @@ std::string toml_of(const Scenario& scenario) {
   std::string whole = text("chaos = 1\nname = \"", scenario.name, "\"\n");
   if (!scenario.about.empty()) whole += text("about = ", quoted_toml(scenario.about), "\n");
   if (scenario.seed) whole += text("seed = ", *scenario.seed, "\n");
-  whole +=
-      text("duration = ", exact(scenario.duration), "\nwarmup = ", exact(scenario.warmup),
-           "\nsettle = ", exact(scenario.settle), "\n\n[cluster]\nnodes = ", scenario.cluster.nodes,
-           "\nbackend = ", quoted_toml(scenario.cluster.backend), "\n");
+  whole += text("duration = ", exact(scenario.duration), "\nwarmup = ", exact(scenario.warmup),
+                "\nsettle = ", exact(scenario.settle), "\npatience = ", exact(scenario.patience),
+                "\n\n[cluster]\nnodes = ", scenario.cluster.nodes,
+                "\nbackend = ", quoted_toml(scenario.cluster.backend), "\n");
   if (scenario.cluster.disk_bytes > 0) whole += text("disk = ", scenario.cluster.disk_bytes, "\n");
   whole += toml_of(scenario.load);
   for (const FaultSpec& spec : scenario.faults) whole += toml_of(spec);

@@ -86,6 +86,7 @@ struct Scenario {
   Ms duration{60'000};
   Ms warmup{5'000};
   Ms settle{10'000};
+  Ms patience{90'000};  // Without any progress for so long the load is given up.
   std::vector<FaultSpec> faults;
   std::optional<RandomSpec> random;
   std::map<std::string, double> expect;  // Durations in milliseconds.

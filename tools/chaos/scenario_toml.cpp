@@ -286,6 +286,7 @@ void read_document(const toml::table& document, Scenario& scenario, Complaints& 
   table.take("duration", scenario.duration, parse_duration);
   table.take("warmup", scenario.warmup, parse_duration);
   table.take("settle", scenario.settle, parse_duration);
+  table.take("patience", scenario.patience, parse_duration);
   if (scenario.warmup >= scenario.duration) {
     table.complain("duration",
                    text("it is not longer than the warm-up of ", duration_text(scenario.warmup)));

@@ -15,9 +15,9 @@ constexpr Ms kProgressEvery{5'000};
 constexpr Ms kGuardEvery{300};
 constexpr Ms kExcused{5'000};  // A node may end so long after a fault has let go of it.
 constexpr Ms kAttention{12'000};
-constexpr Ms kStuck{90'000};  // Without any progress the load is given up.
 constexpr Ms kAgreeLimit{60'000};
 constexpr Ms kLastCanaries{30'000};
+constexpr Ms kCanariesEnd{30'000};  // Longer than a lease: a new owner may wait that long.
 constexpr int kReadTries = 5;
 
 std::vector<std::string> texts_of_addresses(const std::vector<BackendNode>& nodes) {
@@ -35,11 +35,19 @@ bool may_cost_owners(const Fault& fault) {
     case FaultKind::restart:
     case FaultKind::upgrade:
     case FaultKind::disk_full:
+    case FaultKind::disk_slow:
+    case FaultKind::disk_read_only:
     case FaultKind::partition:
       return true;
     default:
       return false;
   }
+}
+
+bool all_ended(const TaskListing& listing) {
+  return !listing.tasks.empty() && std::ranges::all_of(listing.tasks, [](const TaskStatus& each) {
+    return terminal(each.state);
+  });
 }
 
 // What the node itself answers; absent when it does not.
@@ -240,8 +248,9 @@ asio::awaitable<void> Stage::until_load_ends() {
     }
     const bool agreed = samples_.agree() || now >= begun + kAgreeLimit;
     if (ended && agreed && now >= settled) co_return;
-    if (now - moved >= kStuck && !ended) {
-      tell(text("no progress for ", duration_text(kStuck), ": ", progress_text()));
+    if (now - moved >= prepared_.scenario.patience && !ended) {
+      tell(text("no progress for ", duration_text(prepared_.scenario.patience), ": ",
+                progress_text()));
       co_return;
     }
     co_await script_.sleep(kTick);
@@ -294,10 +303,15 @@ asio::awaitable<void> Stage::read_canaries() {
     clients.push_back(std::make_unique<Client>(context_, std::move(options)));
   }
   std::size_t turn = 0;
+  const auto end = SteadyClock::now() + std::min(kCanariesEnd, prepared_.scenario.patience);
   for (const JobId id : canaries_.acknowledged()) {
     if (script_.stopping()) break;
     const std::size_t i = turn++ % clients.size();
-    const auto tasks = co_await clients[i]->tasks(id);
+    auto tasks = co_await clients[i]->tasks(id);
+    while (!(tasks && all_ended(*tasks)) && SteadyClock::now() < end && !script_.stopping()) {
+      co_await script_.sleep(kTick);
+      tasks = co_await clients[i]->tasks(id);
+    }
     history_.final_read(nodes_[i].name, id, tasks);
   }
 }

@@ -88,17 +88,11 @@ double step_of(double most, double steps) {
   return 10 * power;
 }
 
-Time last_of(const Evidence& evidence) {
-  Time last = evidence.phase("end", kSecond);
-  for (const auto& [name, t] : evidence.phases) last = std::max(last, t);
-  return std::max(last, kSecond);
-}
-
 class Drawing {
  public:
-  explicit Drawing(const Evidence& evidence)
+  Drawing(const Evidence& evidence, Time until)
       : evidence_(evidence),
-        last_(last_of(evidence)),
+        last_(std::max(last_of(evidence), until)),
         lanes_end_(kTop + kLane * static_cast<double>(evidence.nodes.size())),
         rates_top_(lanes_end_ + kGap),
         waits_top_(rates_top_ + kChart + kGap),
@@ -371,6 +365,14 @@ std::string seen_as(const Evidence& evidence, const std::string& node, Time t) {
   return most == votes.end() ? std::string() : most->first;
 }
 
-std::string timeline_svg(const Evidence& evidence) { return Drawing(evidence).whole(); }
+Time last_of(const Evidence& evidence) {
+  Time last = evidence.phase("end", kSecond);
+  for (const auto& [name, t] : evidence.phases) last = std::max(last, t);
+  return std::max(last, kSecond);
+}
+
+std::string timeline_svg(const Evidence& evidence, Time until) {
+  return Drawing(evidence, until).whole();
+}
 
 }  // namespace shoal::chaos

@@ -10,14 +10,18 @@
 
 namespace shoal::chaos {
 
-// An <svg> element that stands alone and fits into HTML.
-std::string timeline_svg(const Evidence& evidence);
+// An <svg> element that stands alone and fits into HTML. Its axis ends with the run, or at `until`
+// if that is later: two runs with one axis can be laid below each other.
+std::string timeline_svg(const Evidence& evidence, Time until = Time(0));
+// Where a run's axis ends.
+Time last_of(const Evidence& evidence);
 
 // How most others saw `node` at `t`: "alive", "suspect", "dead", "left"; empty when none said.
 std::string seen_as(const Evidence& evidence, const std::string& node, Time t);
 
 // report.html: verdicts, the picture, faults, what went wrong, how to do it again. One file.
 struct Report;
+extern const char* const kReportStyle;
 std::string report_html(const Evidence& evidence, const Report& report);
 
 }  // namespace shoal::chaos
