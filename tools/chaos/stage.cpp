@@ -20,6 +20,8 @@ constexpr Ms kAgreeLimit{60'000};
 constexpr Ms kLastCanaries{30'000};
 constexpr int kReadTries = 5;
 
+bool ended_task(const TaskStatus& task) { return terminal(task.state); }
+
 std::vector<std::string> texts_of_addresses(const std::vector<BackendNode>& nodes) {
   std::vector<std::string> all;
   for (const BackendNode& node : nodes) all.push_back(node.address);
@@ -293,12 +295,23 @@ asio::awaitable<void> Stage::read_canaries() {
     ClientOptions options{.addresses = {node.address}};
     clients.push_back(std::make_unique<Client>(context_, std::move(options)));
   }
+  // Those of a moment ago may still wait for their turn.
+  const auto end = SteadyClock::now() + kLastCanaries;
+  std::set<JobId> left = canaries_.acknowledged();
   std::size_t turn = 0;
-  for (const JobId id : canaries_.acknowledged()) {
-    if (script_.stopping()) break;
-    const std::size_t i = turn++ % clients.size();
-    const auto tasks = co_await clients[i]->tasks(id);
-    history_.final_read(nodes_[i].name, id, tasks);
+  while (!left.empty() && !script_.stopping()) {
+    const bool last = SteadyClock::now() >= end;
+    std::set<JobId> open;
+    for (const JobId id : left) {
+      const std::size_t i = turn++ % clients.size();
+      const auto tasks = co_await clients[i]->tasks(id);
+      const bool ended = tasks && std::ranges::all_of(tasks->tasks, &ended_task);
+      if (ended || last) history_.final_read(nodes_[i].name, id, tasks);
+      if (!ended && !last) open.insert(id);
+      if (script_.stopping()) break;
+    }
+    left = std::move(open);
+    if (!left.empty()) co_await script_.sleep(kTick);
   }
 }
 
