@@ -176,7 +176,10 @@ void Claims::on_claimed(Now now, ShardId shard, TaskId id, const task::TaskRecor
     // Whatever becomes of the grant: a committed claim has a lease that can lapse.
     if (held) leases_.hold(now, shard, id, task);
     const auto found = grants_.find(operation);
-    if (found == grants_.end()) return;
+    if (found == grants_.end()) {
+      if (held) leases_.call(id);
+      return;
+    }
     if (held && task.node == found->second.to) found->second.items.push_back({attempt, shard});
     if (--found->second.waiting == 0) send_grant(now, operation);
     return;
@@ -413,7 +416,7 @@ void Claims::note_stalled(Now now) {
     if (now.steady - pending.begun >= kStalledAfter) due.push_back(operation);
   }
   for (const std::uint64_t operation : due) {
-    // What is committed later waits for the end of its lease, or for its node's next renewal.
+    // What is committed later is not in it: its node is called.
     send_grant(now, operation);
   }
 }
@@ -460,8 +463,9 @@ void Claims::drop_shard(ShardId shard) {
     runner_.unreserve(entry->second.need);
     entry = proposed_.erase(entry);
   }
-  // Grants that wait for this shard cannot know which of their claims were committed: those leases
-  // run out. Their nodes hear that they get nothing, so that their room is not kept for this.
+  // Grants that wait for this shard cannot know which of their claims were committed. Their nodes
+  // hear that they get nothing, so that their room is not kept for this, and are called for what
+  // was.
   for (auto entry = grants_.begin(); entry != grants_.end();) {
     const PendingGrant& pending = entry->second;
     if (std::ranges::find(pending.shards, shard) == pending.shards.end()) {
@@ -473,6 +477,7 @@ void Claims::drop_shard(ShardId shard) {
       transfer->second.sent = true;
       context_.send(pending.to, transfer->second.grant);
     }
+    for (const wire::HeldAttempt& item : pending.items) leases_.call(item.attempt.task);
     entry = grants_.erase(entry);
   }
 }

@@ -98,7 +98,7 @@ void Leases::hold_recovered(Now now, ShardId shard, TaskId id, const task::TaskR
            .since = promised - scheduling::age_shown(lease, context_.config.lease),
            .held_at = now.steady,
            .until = scheduling::lease_end_at_owner(promised, lease),
-           .recovered = true});
+           .called = true});
   calls_[task.node].insert(shard);
 }
 
@@ -115,6 +115,13 @@ TimePoint Leases::quorum_at(Now now, ShardId shard, Duration lease) const {
 TimePoint Leases::ready_at(ShardId shard, const task::TaskRecord& task) const {
   if (task.lease_ms == 0) return {};
   return scheduling::lease_end_at_owner(context_.shards->promised_at(shard), lease_of(task));
+}
+
+void Leases::call(TaskId id) {
+  const auto claim = claims_.find(id);
+  if (claim == claims_.end()) return;
+  claim->second.called = true;
+  calls_[claim->second.node].insert(claim->second.shard);
 }
 
 void Leases::drop(TaskId id) {
@@ -321,11 +328,11 @@ void Leases::lapse(Now now) {
   }
 }
 
-// A call may be lost, and until its node is heard a recovered claim only waits for its end.
+// A call may be lost, and until its node is heard such a claim only waits for its end.
 void Leases::call_again(Now now) {
   next_call_ = now.steady + kCallInterval;
   for (const auto& [id, claim] : claims_) {
-    if (claim.recovered && !claim.heard) calls_[claim.node].insert(claim.shard);
+    if (claim.called && !claim.heard) calls_[claim.node].insert(claim.shard);
   }
 }
 

@@ -50,6 +50,9 @@ class Leases {
   // Found claimed by a takeover: its lease counts from when the promises were a quorum (L3), and
   // its node is called.
   void hold_recovered(Now now, ShardId shard, TaskId id, const task::TaskRecord& task);
+  // A claim whose grant left without it, or never: its node does not know of it. It is called, and
+  // its report ends the claim, long before the lease would.
+  void call(TaskId id);
   void drop(TaskId id);
   void drop_shard(ShardId shard);
   // A task found ready by a takeover whose last attempt may still run: it waits as a claim does.
@@ -80,7 +83,7 @@ class Leases {
     TimePoint until;     // The owner may re-grant from here on.
     bool heard = false;  // Its node has shown that it holds it.
     bool growing = false;
-    bool recovered = false;
+    bool called = false;  // Its node is called until it is heard.
   };
   // A renewal that waits for committed leases, then for its Confirm round.
   struct Pending {

@@ -115,6 +115,31 @@ TEST_CASE("heal: the dead man's time is up for those entries only that are overd
         std::vector<std::string>{"with its owner"});
 }
 
+TEST_CASE("heal: one entry's mending does not wait for another's, its own is done once") {
+  const Folder folder;
+  Journal journal = create(folder);
+  REQUIRE(journal.open_entry("slow", wait_of(1), std::nullopt));
+  REQUIRE(journal.open_entry("quick", wait_of(2), std::nullopt));
+  std::atomic<bool> begun = false;
+  std::atomic<bool> enough = false;
+  std::atomic<int> slow_ones = 0;
+  const auto slow = [&](const Step&) -> Result<void> {
+    begun = true;
+    ++slow_ones;
+    while (!enough) ::usleep(1000);
+    return {};
+  };
+  std::thread first([&] { heal_journal(journal.path(), Which::one, 1, slow); });
+  while (!begun) ::usleep(1000);
+  std::thread second([&] { heal_journal(journal.path(), Which::one, 1, slow); });
+  CHECK(heal_journal(journal.path(), Which::one, 2).size() == 1);
+  enough = true;
+  first.join();
+  second.join();
+  CHECK(slow_ones == 1);
+  CHECK(read_journal(journal.path())->whole());
+}
+
 TEST_CASE("journal: a torn last line is no entry") {
   const Folder folder;
   Journal journal = create(folder);

@@ -73,6 +73,23 @@ TEST_CASE("claims: an attempt missing in a complete renewal is granted anew at o
   CHECK(again->items.at(0).attempt == AttemptId{task, 2});
 }
 
+TEST_CASE("claims: one committed after its grant left calls its node, and is granted anew") {
+  OwnerWorld world;
+  const TaskId task = world.submit(once());
+  world.hold_disk();
+  CHECK_FALSE(world.pull(2, transfer(3)));
+  world.pass(2s);
+  const auto empty = world.last<wire::Grant>(2);
+  REQUIRE(empty);
+  CHECK(empty->items.empty());
+  CHECK_FALSE(world.last<wire::RenewCall>(2));
+  world.release_disk();
+  CHECK(world.task(task).state == TaskState::claimed);
+  CHECK(world.last<wire::RenewCall>(2));
+  world.renew(2, renewal({}));
+  CHECK(ready(world, task));  // Not lost: it was never started.
+}
+
 TEST_CASE("claims: a missing attempt may still come: by an open or a newer pull, or be unknown") {
   OwnerWorld world;
   const TaskId task = world.submit();

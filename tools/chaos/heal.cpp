@@ -1,10 +1,10 @@
 #include "tools/chaos/heal.hpp"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <ranges>
 #include <thread>
@@ -17,12 +17,19 @@ namespace fs = std::filesystem;
 constexpr Ms kLookEvery{200};
 constexpr std::uint32_t kTriesMax = 5;
 
-// The journal, opened for marks and locked against other menders.
+// The journal, opened for marks, with one entry locked against other menders: a byte of the file
+// stands for it, there or not. Mending one entry may wait for what another's mending brings back.
 class Locked {
  public:
-  explicit Locked(const fs::path& path)
+  Locked(const fs::path& path, std::uint32_t entry)
       : file_(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC)) {
-    if (file_ >= 0) ::flock(file_, LOCK_EX);
+    struct flock lock{};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = entry;
+    lock.l_len = 1;
+    while (file_ >= 0 && ::fcntl(file_, F_OFD_SETLKW, &lock) != 0 && errno == EINTR) {
+    }
   }
   ~Locked() {
     if (file_ >= 0) ::close(file_);
@@ -78,13 +85,18 @@ Healed heal_entry(const JournalEntry& entry, bool same_boot, const Perform& perf
 
 std::vector<Healed> heal_journal(const fs::path& path, Which which, std::uint32_t entry,
                                  const Perform& perform_step) {
-  Locked file(path);
   const auto contents = read_journal(path);
-  if (!file.open() || !contents) return {};
+  if (!contents) return {};
   std::vector<Healed> all;
   for (const JournalEntry& each : contents->entries | std::views::reverse) {
     if (!wanted(each, which, entry)) continue;
-    all.push_back(heal_entry(each, contents->boot == boot_id(), perform_step));
+    Locked file(path, each.id);
+    // Another mender may have been here meanwhile.
+    const auto current = read_journal(path);
+    if (!file.open() || !current) return all;
+    const auto same = std::ranges::find(current->entries, each.id, &JournalEntry::id);
+    if (same == current->entries.end() || !wanted(*same, which, entry)) continue;
+    all.push_back(heal_entry(*same, current->boot == boot_id(), perform_step));
     file.mark(each.id, all.back().error);
   }
   return all;

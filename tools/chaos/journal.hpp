@@ -11,7 +11,7 @@
 //
 // 1. An entry is durable before its fault is made, and its steps say all that mends it.
 // 2. Entries are mended last first: what was laid over something is taken off before it.
-// 3. Mending holds the file's lock, so the tool and its dead man never mend one entry at a time.
+// 3. Mending locks the entry, so the tool and its dead man never mend one at the same time.
 // A torn last line is no entry: its fault was never made.
 #pragma once
 

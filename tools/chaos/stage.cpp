@@ -16,8 +16,7 @@ constexpr Ms kGuardEvery{300};
 constexpr Ms kExcused{5'000};  // A node may end so long after a fault has let go of it.
 constexpr Ms kAttention{12'000};
 constexpr Ms kAgreeLimit{60'000};
-constexpr Ms kLastCanaries{30'000};
-constexpr Ms kCanariesEnd{30'000};  // Longer than a lease: a new owner may wait that long.
+constexpr Ms kLastCanaries{30'000};  // Longer than a lease: a new owner may wait that long.
 constexpr int kReadTries = 5;
 
 std::vector<std::string> texts_of_addresses(const std::vector<BackendNode>& nodes) {
@@ -302,17 +301,23 @@ asio::awaitable<void> Stage::read_canaries() {
     ClientOptions options{.addresses = {node.address}};
     clients.push_back(std::make_unique<Client>(context_, std::move(options)));
   }
+  // Those of a moment ago may still wait for their turn.
+  const auto end = SteadyClock::now() + std::min(kLastCanaries, prepared_.scenario.patience);
+  std::set<JobId> left = canaries_.acknowledged();
   std::size_t turn = 0;
-  const auto end = SteadyClock::now() + std::min(kCanariesEnd, prepared_.scenario.patience);
-  for (const JobId id : canaries_.acknowledged()) {
-    if (script_.stopping()) break;
-    const std::size_t i = turn++ % clients.size();
-    auto tasks = co_await clients[i]->tasks(id);
-    while (!(tasks && all_ended(*tasks)) && SteadyClock::now() < end && !script_.stopping()) {
-      co_await script_.sleep(kTick);
-      tasks = co_await clients[i]->tasks(id);
+  while (!left.empty() && !script_.stopping()) {
+    const bool last = SteadyClock::now() >= end;
+    std::set<JobId> open;
+    for (const JobId id : left) {
+      const std::size_t i = turn++ % clients.size();
+      const auto tasks = co_await clients[i]->tasks(id);
+      const bool ended = tasks && all_ended(*tasks);
+      if (ended || last) history_.final_read(nodes_[i].name, id, tasks);
+      if (!ended && !last) open.insert(id);
+      if (script_.stopping()) break;
     }
-    history_.final_read(nodes_[i].name, id, tasks);
+    left = std::move(open);
+    if (!left.empty()) co_await script_.sleep(kTick);
   }
 }
 
