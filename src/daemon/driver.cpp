@@ -96,13 +96,12 @@ class Driver::Parts {
                     [this](const Address& address) {
                       return address == advertised() || address == listening();
                     },
-                .is_member = [this] { return bool(node_->cluster()); },
-                .knows = [this](const Address& address) { return node_->reaches(address); },
                 .on_found =
                     [this](std::span<const Address> addresses) {
                       node_->on_seeds(now(), addresses);
                       schedule_turn();
-                    }}),
+                    },
+                .joined = [this] { return node_->serving(); }}),
         stop_timer_(context_),
         flush_timer_(context_),
         signals_(context_, SIGTERM, SIGINT) {}

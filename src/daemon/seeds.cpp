@@ -10,18 +10,23 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "daemon/host.hpp"
 #include "net/endpoint.hpp"
 
 namespace shoal::daemon {
 namespace {
 
-constexpr std::chrono::seconds kPause{30};
-constexpr std::chrono::seconds kFailedPause{2};
+constexpr Duration kPause = std::chrono::seconds(30);
+constexpr Duration kFailedPause = std::chrono::seconds(2);
 
 }  // namespace
 
 Seeds::Seeds(asio::io_context& context, std::vector<HostPort> names, Events events)
-    : context_(context), names_(std::move(names)), events_(std::move(events)), timer_(context) {}
+    : context_(context),
+      names_(std::move(names)),
+      events_(std::move(events)),
+      timer_(context),
+      random_(random_seed()) {}
 
 void Seeds::start() {
   if (!names_.empty()) asio::co_spawn(context_, run(), asio::detached);
@@ -35,8 +40,10 @@ asio::awaitable<std::vector<Address>> Seeds::resolve(HostPort seed) {
       seed.host, port, asio::redirect_error(asio::use_awaitable, error));
   std::vector<Address> addresses;
   if (error) {
-    log::warn("daemon", "the seed {} cannot be resolved: {}; trying again", seed.host,
-              error.message());
+    if (!events_.joined()) {
+      log::warn("daemon", "the seed {} cannot be resolved: {}; trying again", seed.host,
+                error.message());
+    }
     co_return addresses;
   }
   for (const auto& entry : found) {
@@ -47,16 +54,15 @@ asio::awaitable<std::vector<Address>> Seeds::resolve(HostPort seed) {
 }
 
 asio::awaitable<void> Seeds::run() {
-  for (bool first = true;; first = false) {
+  while (true) {
     std::vector<Address> addresses;
     for (const HostPort& seed : names_) {
       const std::vector<Address> found = co_await resolve(seed);
       addresses.insert(addresses.end(), found.begin(), found.end());
     }
-    const bool belongs = events_.is_member();
-    timer_.expires_after(addresses.empty() && !belongs ? kFailedPause : kPause);
-    if (!first && belongs) std::erase_if(addresses, events_.knows);
+    const bool hurry = addresses.empty() && !events_.joined();
     if (!addresses.empty()) events_.on_found(addresses);
+    timer_.expires_after(hurry ? kFailedPause : kPause + random_.below(kPause));
     std::error_code ignored;
     co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }

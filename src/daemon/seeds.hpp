@@ -1,5 +1,5 @@
-// Finds the addresses behind the names of the seeds, again and again for as long as the node runs:
-// all others may have moved meanwhile, and then nothing but their names leads to them.
+// Finds the addresses behind the names of the seeds, again and again as long as the node runs:
+// members may come back at other addresses.
 #pragma once
 
 #include <functional>
@@ -11,6 +11,7 @@
 #include <asio/steady_timer.hpp>
 
 #include "base/address.hpp"
+#include "base/random.hpp"
 
 namespace shoal::daemon {
 
@@ -18,11 +19,9 @@ class Seeds {
  public:
   struct Events {
     std::function<bool(const Address&)>
-        is_own;                                 // An address of this node itself is none of a seed.
-    std::function<bool()> is_member;            // This node belongs to a cluster,
-    std::function<bool(const Address&)> knows;  // and a live member of it is reached there.
-    // All at first and while the node belongs nowhere; then those that it does not know.
+        is_own;  // An address of this node itself is none of a seed.
     std::function<void(std::span<const Address>)> on_found;
+    std::function<bool()> joined;  // Until then it is urgent.
   };
   Seeds(asio::io_context& context, std::vector<HostPort> names, Events events);
 
@@ -36,6 +35,7 @@ class Seeds {
   const std::vector<HostPort> names_;
   Events events_;
   asio::steady_timer timer_;
+  Random random_;
 };
 
 }  // namespace shoal::daemon

@@ -42,7 +42,7 @@ struct MembershipConfig {
 
   Duration push_pull_interval =
       std::chrono::seconds(30);  // Up to 32 members; grows with log2 n above.
-  Duration redial_interval = std::chrono::seconds(30);  // One dead or left member is dialled.
+  Duration redial_interval = std::chrono::seconds(30);  // Some dead or left members are dialled.
   Duration remember = std::chrono::hours(24);           // Dead and left members are.
   Duration join_backoff_min = std::chrono::seconds(1);
   Duration join_backoff_max = std::chrono::seconds(30);

@@ -17,6 +17,8 @@ using wire::MemberState;
 constexpr std::uint64_t kAllBuckets = ~std::uint64_t{0};
 constexpr std::size_t kDialsPerTurn = 64;
 constexpr Duration kDialTurn = 100ms;
+constexpr std::size_t kRedialTurns = 4;  // All that are gone are dialled within so many...
+constexpr std::size_t kRedialsMax = 16;  // ...unless they are too many.
 constexpr std::size_t kJoinsAtOnce = 3;
 constexpr Duration kJoinLogInterval = 60s;
 constexpr std::size_t kTableBytes = 256 * 1024;  // Of one message: a quarter of a frame.
@@ -84,7 +86,6 @@ void Membership::restore(TimePoint now, std::span<const wire::MemberRecord> reme
 
 void Membership::join(TimePoint now, std::span<const Address> seeds) {
   const Address own = me().info.address;
-  join_.seeds.clear();  // What the names stand for by now.
   for (const Address& seed : seeds) {
     if (seed && seed != own) join_.seeds.push_back(seed);
   }
@@ -100,6 +101,26 @@ void Membership::join(TimePoint now, std::span<const Address> seeds) {
   }
   join_.answered = false;
   join_.next = now;
+}
+
+void Membership::set_seeds(TimePoint now, std::span<const Address> seeds) {
+  join_.seeds.assign(seeds.begin(), seeds.end());
+  if (next_redial_ == kNever && stray_seed()) {
+    next_redial_ = now + random_.below(config_.redial_interval);
+  }
+}
+
+// A seed that no present member is known to answer at; one of several, by chance.
+std::optional<Address> Membership::stray_seed() {
+  std::vector<Address> strays;
+  for (const Address& seed : join_.seeds) {
+    const bool answers = std::ranges::any_of(table_.members(), [&](const auto& entry) {
+      return entry.second.info.address == seed && !entry.second.gone();
+    });
+    if (seed && !answers) strays.push_back(seed);
+  }
+  if (strays.empty()) return std::nullopt;
+  return strays[random_.below(strays.size())];
 }
 
 void Membership::try_join(TimePoint now) {
@@ -347,22 +368,26 @@ void Membership::redial(TimePoint now) {
     output_.events.push_back({node, Change::forgotten});
     output_.memory_changed = true;
   }
-  if (gone_.empty()) {
+  const std::optional<Address> stray = stray_seed();
+  if (gone_.empty() && !stray) {
     next_redial_ = kNever;
     return;
   }
   next_redial_ = now + config_.redial_interval - config_.redial_interval / 8 +
                  random_.below(config_.redial_interval / 4);
-  const Member* member = table_.find(gone_[random_.below(gone_.size())].node);
-  if (member != nullptr) {
+  // In turn: none waits much longer than the others, however many there are.
+  const std::size_t dials = std::min((gone_.size() + kRedialTurns - 1) / kRedialTurns, kRedialsMax);
+  for (std::size_t i = 0; i < dials; ++i) {
+    const Member* member = table_.find(gone_[redialled_++ % gone_.size()].node);
+    if (member == nullptr) continue;
     const Source peer{member->node, member->info.address, Channel::stream};
     send_table(now, peer, kAllBuckets, true, true);
   }
-  // With nobody left, the seeds may lead to members that came while this node was cut off.
-  if (detector_.members().empty() && !join_.seeds.empty()) {
-    const Address seed = join_.seeds[random_.below(join_.seeds.size())];
-    send_table(now, {.node = {}, .address = seed, .channel = Channel::stream}, kAllBuckets, true,
-               true);
+  // Members that moved at the same time know each other's former addresses only.
+  if (stray) {
+    const MemberTable::Digest& digest = table_.digest();
+    send({}, *stray, Channel::stream,
+         wire::MemberDigest{.buckets = {digest.begin(), digest.end()}});
   }
 }
 

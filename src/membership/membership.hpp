@@ -113,6 +113,10 @@ class Membership {
   // were looked up again; the backoff goes on where it was.
   void join(TimePoint now, std::span<const Address> seeds);
 
+  // What the seeds' names stand for, once a member has joined: those at which nobody
+  // present is known are asked now and then.
+  void set_seeds(TimePoint now, std::span<const Address> seeds);
+
   void on_message(TimePoint now, const Source& from, const wire::Ping& message);
   void on_message(TimePoint now, const Source& from, const wire::IndirectPing& message);
   void on_message(TimePoint now, const Source& from, const wire::PingAck& message);
@@ -187,6 +191,7 @@ class Membership {
   void run(TimePoint now, std::span<const FailureDetector::Step> steps);
   void run_one(TimePoint now, const FailureDetector::Step& step);
   void try_join(TimePoint now);
+  std::optional<Address> stray_seed();
   void dial_restored(TimePoint now);
   void gossip(TimePoint now);
   void push_pull(TimePoint now);
@@ -234,7 +239,8 @@ class Membership {
   TimePoint last_gossip_{};
   TimePoint next_push_pull_;
   std::uint32_t early_push_pulls_ = 4;
-  TimePoint next_redial_ = kNever;   // kNever while nobody is gone.
+  TimePoint next_redial_ = kNever;  // kNever while nobody is gone and each seed is known.
+  std::size_t redialled_ = 0;
   std::uint32_t told_directly_ = 0;  // Gossip sent out of turn for this input; bounded.
   bool departed_ = false;
   Output output_;

@@ -1,6 +1,5 @@
 #include "node/node.hpp"
 
-#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -59,13 +58,11 @@ void Node::start(Now now) { parts_->start(now); }
 
 void Node::on_seeds(Now now, std::span<const Address> seeds) {
   parts_->now = now;
-  parts_->membership->join(now.steady, seeds);
-}
-
-bool Node::reaches(const Address& address) const {
-  return std::ranges::any_of(parts_->membership->members(), [&](const auto& entry) {
-    return entry.second.state == wire::MemberState::alive && entry.second.info.address == address;
-  });
+  if (serving() && parts_->membership->joined()) {
+    parts_->membership->set_seeds(now.steady, seeds);
+  } else {
+    parts_->membership->join(now.steady, seeds);
+  }
 }
 
 void Node::on_message(Now now, const Source& source, wire::Message message) {

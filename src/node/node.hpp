@@ -80,8 +80,7 @@ class Node {
 
   // What drivers and checkers look at.
   NodeId id() const;
-  ClusterId cluster() const;                   // Zero until founded or joined.
-  bool reaches(const Address& address) const;  // An alive member has it.
+  ClusterId cluster() const;  // Zero until founded or joined.
   bool serving() const;
   void set_resident_bytes(std::uint64_t bytes);  // For statistics.
 

@@ -13,6 +13,7 @@ constexpr Duration kJitterMax = std::chrono::milliseconds(100);
 constexpr Duration kTakeBackInterval = std::chrono::seconds(1);
 constexpr Duration kLeftoverInterval = std::chrono::seconds(30);
 constexpr Duration kGaveUpPause = std::chrono::seconds(10);
+constexpr Duration kHopeMax = std::chrono::seconds(5);
 // A question of this node's own lost on the way must not cost an owner its shard.
 constexpr std::uint32_t kStrikesMax = 2;
 
@@ -188,6 +189,12 @@ void Takeovers::on_message(Now now, NodeId from, const wire::OwnerSilent& messag
   }
 }
 
+// Whoever waits so long for promises may hold a config whose homes are gone: others must not yield.
+bool Takeovers::hopeful(Now now, ShardId shard) const {
+  return context_.shards->candidate(shard) &&
+         now.steady - context_.shards->prepared_at(shard) < kHopeMax;
+}
+
 void Takeovers::on_message(Now now, NodeId from, const wire::OwnerQuery& message) {
   std::vector<wire::OwnershipItem>& answers = answers_[from];
   for (const ShardId shard : message.shards) {
@@ -199,7 +206,7 @@ void Takeovers::on_message(Now now, NodeId from, const wire::OwnerQuery& message
         context_.shards->retire(now.steady, shard, from);
       }
     } else {
-      const bool candidate = context_.shards->candidate(shard);
+      const bool candidate = hopeful(now, shard);
       answers.push_back(
           {shard, candidate ? wire::Ownership::candidate : wire::Ownership::none, believed(shard)});
     }

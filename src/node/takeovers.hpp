@@ -78,6 +78,7 @@ class Takeovers {
   bool left(ShardId shard, const wire::ShardConfig& config) const;
   wire::Ballot believed(ShardId shard) const;
   bool absent(NodeId node) const;
+  bool hopeful(Now now, ShardId shard) const;  // A candidate that may still win.
   Watched& watched(ShardId shard) { return watched_[shard]; }
   void set_due(ShardId shard, Watched& entry, Phase phase, TimePoint due);
   void scan(Now now);

@@ -193,6 +193,7 @@ void Shards::obey_promise(TimePoint now, ShardId shard, Slot& slot) {
   }
   if (slot.candidate && slot.candidate->ballot() < slot.replica.promised()) {
     back_off(now, shard, slot);
+    effects_.output.refused.push_back({.shard = shard, .promised = slot.replica.promised()});
   }
 }
 

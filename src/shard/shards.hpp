@@ -85,7 +85,7 @@ class Shards {
   // (H5). Nothing happens when this node does not own the shard.
   void retire(TimePoint now, ShardId shard, NodeId node);
 
-  // When this node began the takeover that made it the owner. For Mutations of the node only.
+  // When this node began its last attempt to own the shard.
   TimePoint prepared_at(ShardId shard) const { return find(shard)->prepared_at; }
 
   bool owns(ShardId shard) const;

@@ -191,27 +191,33 @@ void CapacityChecker::running(TimePoint now, const std::string& name, const Capa
   }
 }
 
-std::optional<std::string> ViewChecker::disagreement(std::span<const Observation> nodes) {
-  std::vector<NodeId> there;
-  there.reserve(nodes.size());
-  for (const Observation& node : nodes) there.push_back(node.id);
-  std::ranges::sort(there);
+std::optional<std::string> ViewChecker::unseen(std::span<const Observation> nodes) {
   for (const Observation& viewer : nodes) {
     for (const Observation& other : nodes) {
       if (!sees_alive(viewer, other.id)) {
         return format("{} does not see {} alive", viewer.name, other.name);
       }
     }
-    // Fewer than it takes to call somebody dead suspect him for ever.
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> ViewChecker::disagreement(std::span<const Observation> nodes) {
+  if (auto missing = unseen(nodes)) return missing;
+  std::vector<NodeId> there;
+  there.reserve(nodes.size());
+  for (const Observation& node : nodes) there.push_back(node.id);
+  std::ranges::sort(there);
+  for (const Observation& viewer : nodes) {
+    // Fewer than it takes to call somebody dead suspect him for ever, or doubt themselves.
     const auto present = static_cast<std::size_t>(
         std::ranges::count_if(viewer.inspection.members, [](const auto& member) {
           return member.second == wire::MemberState::alive ||
                  member.second == wire::MemberState::suspect;
         }));
-    const bool too_few = nodes.size() < membership::accusers_required(present);
+    if (nodes.size() < membership::accusers_required(present)) continue;
     for (const auto& [id, state] : viewer.inspection.members) {
-      const bool alive =
-          state == wire::MemberState::alive || (state == wire::MemberState::suspect && !too_few);
+      const bool alive = state == wire::MemberState::alive || state == wire::MemberState::suspect;
       if (alive && !std::ranges::binary_search(there, id)) {
         return format("{} takes {} for alive, which does not run", viewer.name, short_text(id));
       }

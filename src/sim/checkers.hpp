@@ -144,6 +144,8 @@ class ViewChecker {
   // Absent when all observed nodes see each other, and nobody else, alive. Else the first
   // disagreement, for people.
   static std::optional<std::string> disagreement(std::span<const Observation> nodes);
+  // The part of it that is about those who run.
+  static std::optional<std::string> unseen(std::span<const Observation> nodes);
 };
 
 class IdleChecker {

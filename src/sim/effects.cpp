@@ -63,13 +63,15 @@ void Simulator::drain(NodeIndex index) {
     }
     return;
   }
-  std::deque<Input> waiting = std::exchange(at.inbox, {});
   const std::uint32_t boot = at.boot;
-  for (Input& each : waiting) {
-    if (at.node == nullptr || at.boot != boot) return;
+  while (!at.inbox.empty()) {
+    Input next = std::move(at.inbox.front());
+    at.inbox.pop_front();
     ++figures_.inputs;
-    each(*at.node, now_at(at));
+    next(*at.node, now_at(at));
     carry_out(index);
+    // What is left waits for the end of a stall that began with this one's output.
+    if (at.node == nullptr || at.boot != boot || !runs_now(index, at)) return;
   }
 }
 

@@ -134,7 +134,9 @@ void Faults::heal_core() {
   for (const NodeIndex index : some_nodes(core.size())) {
     std::set<NodeIndex> smaller = core;
     smaller.erase(index);
-    if (!smaller.empty() && atlas.suffice(smaller)) core = std::move(smaller);
+    // Those that leave take no work: somebody else has to.
+    const bool works = !std::ranges::all_of(smaller, [&](NodeIndex at) { return leaving(at); });
+    if (works && atlas.suffice(smaller)) core = std::move(smaller);
   }
   for (NodeIndex index = 0; index < world_.node_count(); ++index) {
     if (core.contains(index)) {

@@ -92,6 +92,14 @@ void Simulator::move_to(NodeIndex index, const Address& address) {
   by_address_[address] = index;
 }
 
+void Simulator::renew_seeds(NodeIndex index, std::span<const NodeIndex> from) {
+  std::vector<NodeIndex>& seeds = host(index).seeds;
+  if (seeds.empty()) return;
+  if (!std::ranges::all_of(seeds, [this](NodeIndex seed) { return abandoned(seed); })) return;
+  seeds.assign(from.begin(), from.end());
+  std::erase(seeds, index);
+}
+
 void Simulator::stall_loop(NodeIndex index, Duration by) {
   if (up(index)) host(index).stall = by;
 }

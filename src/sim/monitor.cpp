@@ -203,6 +203,8 @@ void Monitor::look_at_held() {
   world_.after(std::min(next, options_.held_every), [this] { look_at_held(); });
 }
 
+std::optional<std::string> Monitor::unseen() const { return ViewChecker::unseen(observe()); }
+
 std::optional<std::string> Monitor::disagreement() const {
   return ViewChecker::disagreement(observe());
 }

@@ -54,6 +54,7 @@ class Monitor {
   std::vector<Observation> observe() const;
   // Absent when all views agree.
   std::optional<std::string> disagreement() const;
+  std::optional<std::string> unseen() const;
   // Every acknowledged task is held, shown outcomes are those held, and with `all_ended` all have
   // one. REQUIRES: every node is up and each shard has its owner.
   void check_held(bool all_ended);

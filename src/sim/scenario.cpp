@@ -13,10 +13,11 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::uint32_t kFoundersMax = 9;  // More found a cluster one by one.
-// Live 2 and 7: every dead member has been dialled by then, and its news has spread. Where most are
-// dead, the few others take themselves for slow: they probe up to eight times slower, and may
-// accuse only after many failed probes.
-constexpr Duration kAgreementMax = 10min;
+// Live 2 and 7: every dead member has been dialled by then, and its news has spread.
+constexpr Duration kAgreementMax = 3min;
+// Where most are dead, the few others take themselves for slow: they probe up to eight times
+// slower, and may accuse only after many failed probes.
+constexpr Duration kDeathsMax = 10min;
 constexpr Duration kCopiesMax = 60s;  // Live 5.
 constexpr Duration kCopiesMore = 10s;
 // From when the workload is content until every task without a client has ended too: a lease, a
@@ -75,16 +76,23 @@ void Scenario::start_all() {
   for (NodeIndex index = options_.founders; index < options_.nodes; ++index) world_.start(index);
 }
 
-bool Scenario::whole() {
+std::vector<std::uint32_t> Scenario::owners() {
   std::vector<std::uint32_t> owners(options_.shard_count, 0);
   for (NodeIndex index = 0; index < world_.node_count(); ++index) {
-    if (world_.abandoned(index)) continue;
-    if (!world_.up(index) || !world_.node(index).serving()) return false;
+    if (world_.abandoned(index) || !world_.up(index)) continue;
     for (const ShardId shard : world_.node(index).inspect().owned) {
       ++owners[static_cast<std::size_t>(shard)];
     }
   }
-  return std::ranges::all_of(owners, [](std::uint32_t count) { return count == 1; });
+  return owners;
+}
+
+bool Scenario::whole() {
+  for (NodeIndex index = 0; index < world_.node_count(); ++index) {
+    if (world_.abandoned(index)) continue;
+    if (!world_.up(index) || !world_.node(index).serving()) return false;
+  }
+  return std::ranges::all_of(owners(), [](std::uint32_t count) { return count == 1; });
 }
 
 Duration Scenario::pace() const { return 10ms + 1ms * options_.nodes; }
@@ -158,6 +166,23 @@ void Scenario::await_copies() {
   monitor_.add_violation("after healing: " + monitor_.unhealed().value_or("now it is whole"));
 }
 
+// As an operator would: a node whose seeds are all lost is told of others.
+void Scenario::renew_seeds() {
+  std::vector<NodeIndex> core;
+  for (NodeIndex index = 0; index < world_.node_count(); ++index) {
+    if (!world_.abandoned(index)) core.push_back(index);
+  }
+  for (const NodeIndex index : core) world_.renew_seeds(index, core);
+}
+
+Duration Scenario::agreement_max() const {
+  std::size_t core = 0;
+  for (NodeIndex index = 0; index < world_.node_count(); ++index) {
+    core += world_.abandoned(index) ? 0 : 1;
+  }
+  return 2 * core < world_.node_count() ? kDeathsMax : kAgreementMax;
+}
+
 void Scenario::settle(Duration deadline) {
   const TimePoint until = world_.now() + deadline;
   sites_.disarm();
@@ -169,15 +194,18 @@ void Scenario::settle(Duration deadline) {
     world_.unpause(index);
     if (!world_.up(index)) world_.start(index);
   }
+  renew_seeds();
   monitor_.set_faults(false);
-  if (!await_agreement(std::min(until - world_.now(), kAgreementMax))) {
+  const TimePoint healed = world_.now();
+  world_.run_until([this] { return !monitor_.unseen(); }, kAgreementMax, pace());
+  if (monitor_.unseen() || !await_agreement(healed + agreement_max() - world_.now())) {
     monitor_.add_violation("views do not agree after healing (live 2): " +
                            monitor_.disagreement().value_or("now they do") + describe());
     return;
   }
   if (!await_serving(until - world_.now())) {
     monitor_.add_violation("not every node serves, or not each shard has one owner, after healing" +
-                           describe());
+                           describe() + describe_shards());
     return;
   }
   if (!await_workload(until - world_.now())) {
@@ -198,6 +226,30 @@ std::string Scenario::describe() const {
   std::string text;
   for (NodeIndex index = 0; index < world_.node_count(); ++index) {
     text += "\n    " + world_.describe(index);
+  }
+  return text;
+}
+
+// What each disk holds of the shards that have not one owner.
+std::string Scenario::describe_shards() {
+  std::string text;
+  const std::vector<std::uint32_t> owned = owners();
+  const auto names = [](const std::vector<NodeId>& nodes) {
+    std::string all;
+    for (const NodeId node : nodes) all += (all.empty() ? "" : " ") + short_text(node);
+    return all;
+  };
+  for (std::uint32_t number = 0; number < owned.size(); ++number) {
+    if (owned[number] == 1) continue;
+    text += format("\n    shard {} has {} owners", number, owned[number]);
+    for (const ShardBook::Home& home : monitor_.shard_book().homes(ShardId{number})) {
+      const wire::ShardConfig& config = home.state.config;
+      text += format("\n      {}: promised {}, config {} {}: home {}", short_text(home.disk),
+                     to_string(home.state.promised), to_string(config.id.ballot), config.id.seq,
+                     names(config.home));
+      if (!config.next.empty()) text += ", next " + names(config.next);
+      if (!config.learners.empty()) text += ", learners " + names(config.learners);
+    }
   }
   return text;
 }

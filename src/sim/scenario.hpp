@@ -80,6 +80,10 @@ class Scenario {
  private:
   bool whole();
   Duration pace() const;  // How often to look at all nodes: a look costs nodes squared.
+  std::vector<std::uint32_t> owners();  // How many each shard has among those that count.
+  std::string describe_shards();
+  Duration agreement_max() const;
+  void renew_seeds();
   void await_copies();
 
   ClusterOptions options_;

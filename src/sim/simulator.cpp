@@ -87,15 +87,15 @@ void Simulator::start(NodeIndex index) {
   if (!starting.seeds.empty()) tell_seeds(index);
 }
 
-// Again and again, as the daemon does, while the node belongs to no cluster: the seeds that answer
-// first may be as blank as it is.
+// Again and again, as the daemon does: the seeds that answer first may be as blank as it is, and
+// later they may have moved.
 void Simulator::tell_seeds(NodeIndex index) {
   std::vector<Address> seeds;
   for (const NodeIndex seed : host(index).seeds) seeds.push_back(host(seed).config.address);
   input(index,
         [seeds = std::move(seeds)](node::Node& node, Now now) { node.on_seeds(now, seeds); });
   after(kSeedsAgain, [this, index, boot = host(index).boot] {
-    if (up(index) && host(index).boot == boot && !host(index).node->cluster()) tell_seeds(index);
+    if (up(index) && host(index).boot == boot) tell_seeds(index);
   });
 }
 
@@ -229,6 +229,7 @@ bool Simulator::run_until(const std::function<bool()>& done, Duration deadline, 
 std::string Simulator::describe(NodeIndex index) const {
   const Host& shown = host(index);
   std::string text = format("{} (boot {})", shown.config.name, shown.boot);
+  text += format(" {}", short_text(id(index)));
   if (abandoned(index)) text += ", given up";
   if (shown.node == nullptr) return text + ": down";
   text += shown.suspended ? ": suspended" : shown.paused ? ": paused" : ": up";
@@ -241,8 +242,12 @@ std::string Simulator::describe(NodeIndex index) const {
   } else {
     text += format(", wakes in {} ms", (shown.wake_wanted - now_) / 1ms);
   }
+  const node::Node::Inspection inspection = shown.node->inspect();
+  text += format(", owns {} shards, {} ready, {} running", inspection.owned.size(),
+                 inspection.ready, inspection.running.size());
+  if (!inspection.takes_work) text += ", takes no work";
   text += ", sees";
-  for (const auto& [id, state] : shown.node->inspect().members) {
+  for (const auto& [id, state] : inspection.members) {
     const auto known = by_id_.find(id);
     const std::string name =
         known == by_id_.end() ? short_text(id) : host(known->second).config.name;

@@ -58,6 +58,8 @@ class Simulator {
   void crash_at_sync(NodeIndex index, SyncMoment moment, std::function<void()> crashed);
   void clear_traps(NodeIndex index);                      // Neither; what is stalled goes on.
   void move_to(NodeIndex index, const Address& address);  // REQUIRES: down.
+  // Other seeds from `from`, when all that it has are abandoned.
+  void renew_seeds(NodeIndex index, std::span<const NodeIndex> from);
   // An empty data folder: a new identity, which joins. REQUIRES: down.
   void replace_store(NodeIndex index);
   void load_store(NodeIndex index, Disk::Image image);  // An older or a foreign one, likewise.

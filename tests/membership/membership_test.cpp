@@ -312,6 +312,30 @@ TEST_CASE("membership: the dead are dialled, and forgotten after their time") {
   CHECK(one.membership.find(node(3)) == nullptr);
 }
 
+TEST_CASE("membership: many that are gone are each dialled within a few minutes") {
+  Alone one(50);
+  for (std::uint64_t i = 3; i <= 40; ++i) one.hear(2, record(i, MemberState::dead, 0, 4));
+  std::set<NodeId> dialled;
+  for (const auto& [envelope, table] : one.run<wire::MemberTable>(150s))
+    dialled.insert(envelope.to);
+  for (std::uint64_t i = 3; i <= 40; ++i) CHECK(dialled.contains(node(i)));
+}
+
+TEST_CASE("membership: a seed at which nobody present is known is asked now and then") {
+  Alone one(5);
+  one.membership.set_seeds(one.now, std::array{address(2), address(3)});
+  const auto to_seed = [&](std::uint64_t of) {
+    const auto all = one.run<wire::MemberDigest>(5min);
+    return std::ranges::count_if(
+        all, [&](const auto& sent) { return !sent.first.to && sent.first.address == address(of); });
+  };
+  CHECK(to_seed(2) == 0);
+  one.membership.set_seeds(one.now, std::array{address(2), address(9)});
+  const auto asked = to_seed(9);
+  CHECK(asked >= 7);
+  CHECK(asked <= 13);
+}
+
 TEST_CASE("membership: what is restored is dialled, all of it, and the dead stay dead") {
   Alone one(1);
   std::vector<wire::MemberRecord> remembered;

@@ -302,6 +302,20 @@ TEST_CASE("owner: its own higher promise ends its ownership at once (H6)") {
   CHECK(!world.at(0).owns(kShard));
 }
 
+TEST_CASE("owner: a candidate that promises another one hears of that as of a refusal (C4, H6)") {
+  World world = owned();
+  world.take_over(1);
+  world.take_over(2);
+  world.sync(1);
+  world.sync(2);
+  for (Packet& packet : std::exchange(world.net, {})) {
+    if (packet.to == 1) world.deliver(std::move(packet));
+  }
+  REQUIRE(world.refused.size() == 1);
+  CHECK(world.refused.front().first == 1);
+  CHECK(world.refused.front().second.promised.node == node_id(2));
+}
+
 TEST_CASE("owner: a leftover of a lower ballot is overwritten under the owner's (O2, hole 11)") {
   World world = owned();
   world.change(0, 0);

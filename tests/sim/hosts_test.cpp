@@ -48,6 +48,23 @@ TEST_CASE("hosts: a stalled loop lets its last output wait and hears nothing mea
   CHECK(three.verdict() == "");
 }
 
+TEST_CASE("hosts: a loop that stalls while it catches up keeps the order of its outputs") {
+  Scenario three({.nodes = 3});
+  REQUIRE(three.found());
+  three.monitor().set_faults(true);
+  three.world().run_for(1s);
+  three.world().pause(1);
+  for (int i = 0; i < 8; ++i) three.submit(tasks(3));
+  three.world().run_for(300ms);
+  three.world().stall_loop(1, 500ms);
+  three.world().unpause(1);
+  three.world().run_for(400ms);
+  CHECK(three.world().paused(1));  // By the first output; what comes after it waits.
+  CHECK_FALSE(three.world().disk(1).syncing());
+  three.settle();
+  CHECK(three.verdict() == "");
+}
+
 TEST_CASE("hosts: a paused node's processes go on, a suspended host's do not") {
   Scenario one({.nodes = 1});
   REQUIRE(one.found());

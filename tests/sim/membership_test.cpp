@@ -189,6 +189,22 @@ TEST_CASE("membership: a node that comes back at another address is found there"
   CHECK(five.verdict() == "");
 }
 
+TEST_CASE("membership: two that moved at the same time find each other by their seeds") {
+  Scenario three(swarm(3));
+  three.start_all();
+  REQUIRE(three.await_agreement(60s));
+  for (NodeIndex index = 0; index < 3; ++index) three.world().crash(index);
+  three.world().run_for(3s);
+  three.world().abandon(2);
+  for (NodeIndex index = 0; index < 2; ++index) {
+    three.world().move_to(index, ipv4(10, 9, 9, static_cast<std::uint8_t>(index), 7461));
+    three.world().start(index);
+    three.world().run_for(index == 0 ? 10s : 0s);
+  }
+  CHECK(three.await_agreement(3min));
+  CHECK(three.verdict() == "");
+}
+
 TEST_CASE("membership: 1,000 members learn of one that joins within some gossip rounds") {
   ClusterOptions options = swarm(1000);
   options.world.encode_one_in = 1024;
