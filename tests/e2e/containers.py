@@ -52,6 +52,7 @@ class Project:
 
     def __init__(self, nodes):
         self.name = "shoal-e2e-" + secrets.token_hex(4)
+        self.image = IMAGE
         self.words = [*compose_words(), "-f", str(ROOT / "docker-compose.yml"), "-p", self.name]
         try:
             self.scale(nodes)
@@ -60,7 +61,7 @@ class Project:
             raise
 
     def compose(self, *words, **options):
-        return command(*self.words, *words, env={"SHOAL_IMAGE": IMAGE}, timeout=2 * PATIENCE,
+        return command(*self.words, *words, env={"SHOAL_IMAGE": self.image}, timeout=2 * PATIENCE,
                        **options)
 
     def scale(self, nodes):
@@ -92,6 +93,9 @@ class Project:
         """Empty while it has none."""
         networks = self.inspect(number)["NetworkSettings"]["Networks"].values()
         return next(iter(networks))["IPAddress"] if networks else ""
+
+    def volumes(self, number):
+        return [mount["Name"] for mount in self.inspect(number)["Mounts"]]
 
     def published(self, number):
         """Where this machine reaches the node."""

@@ -45,6 +45,28 @@ class Founding(unittest.TestCase):
                       project.inside(2, "shoal", "health").stdout)
 
 
+class Upgrading(unittest.TestCase):
+    def test_containers_made_anew_of_another_image_are_the_same_nodes(self):
+        project = Project(3)
+        # docker-compose does not remove volumes that one container had of another.
+        volumes = [volume for number in (1, 2, 3) for volume in project.volumes(number)]
+        self.addCleanup(command, "docker", "volume", "rm", *volumes, check=False)
+        self.addCleanup(project.down)
+        project.wait_whole()
+        job = project.good(1, "submit", "-q", "--", "echo", "kept").strip()
+        project.good(1, "wait", job)
+        nodes = {row["node"] for row in project.members(1).values()}
+        docker("tag", IMAGE, IMAGE + "-next")
+        self.addCleanup(docker, "rmi", IMAGE + "-next")
+        project.image = IMAGE + "-next"
+        before = project.ids()
+        project.scale(3)
+        self.assertFalse(set(before.values()) & set(project.ids().values()))
+        project.wait_whole()
+        self.assertEqual({row["node"] for row in project.members(2).values()}, nodes)
+        self.assertEqual(project.good(3, "logs", job), "kept\n")
+
+
 class Containers(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -249,7 +271,7 @@ class Chaos(unittest.TestCase):
 class TakingDown(unittest.TestCase):
     def test_nothing_of_a_project_stays(self):
         project = Project(1)
-        volumes = [mount["Name"] for mount in project.inspect(1)["Mounts"]]
+        volumes = project.volumes(1)
         self.assertTrue(volumes)
         project.down()
         self.assertEqual(project.ids(), {})
