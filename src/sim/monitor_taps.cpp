@@ -114,6 +114,7 @@ void Monitor::durable(NodeIndex at, std::span<const wire::Write> writes) {
       continue;
     } else if (const auto* put = std::get_if<wire::PutRecord>(&write)) {
       record_checker_.durable(now, disk, put->shard, put->record);
+      note_committed(records_, shards_, disk, put->shard, put->record.key);
       expiry_.durable(now, disk, put->shard, put->record.key);
     } else if (const auto* shard = std::get_if<wire::PutShard>(&write)) {
       shard_checker_.durable(now, disk, *shard);
