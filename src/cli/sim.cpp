@@ -91,7 +91,8 @@ int run_many(const SimFlags& flags, const GlobalOptions& globals) {
   SweepOptions options{.first = flags.run.seed,
                        .seeds = flags.sweep,
                        .faults = flags.run.faults,
-                       .quiet = globals.quiet};
+                       .quiet = globals.quiet,
+                       .marks = flags.marks};
   // Said once here rather than by every worker.
   if (const auto faults = sim::parse_faults(flags.run.faults); !faults) {
     std::fprintf(stderr, "shoal: %s\n", faults.error().message.c_str());

@@ -50,8 +50,8 @@ bool available(Feature feature) {
     case Feature::finds_tasks:
     case Feature::home_changes:
     case Feature::commands:
-      return true;
     case Feature::identity_guard:
+      return true;
     case Feature::low_disk:
       return false;
   }
@@ -60,8 +60,9 @@ bool available(Feature feature) {
 
 std::vector<const FaultKind*> all_faults() {
   std::vector<const FaultKind*> all;
-  for (const auto& family : {network_faults(), process_faults(), disk_faults(), clock_faults(),
-                             membership_faults(), std::span<const FaultKind>(&kSites, 1)}) {
+  for (const auto& family :
+       {network_faults(), process_faults(), disk_faults(), clock_faults(), membership_faults(),
+        operator_faults(), std::span<const FaultKind>(&kSites, 1)}) {
     for (const FaultKind& kind : family) all.push_back(&kind);
   }
   return all;

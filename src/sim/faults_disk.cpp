@@ -107,13 +107,12 @@ bool rolled_back(Faults& faults, Duration length) {
   faults.later(length, [&faults, index, image = world.disk(*index).image(), id = world.id(*index)] {
     Simulator& later = faults.world();
     if (later.id(*index) != id || !FaultAtlas(later).may_lose(*index)) return;
+    const Disk::Image& present = later.disk(*index).image();
+    if (image.shards == present.shards && image.records == present.records) return;
     later.crash_host(*index);
     later.load_store(*index, image);
     faults.restart_later(*index, 100ms);
-    // It refuses this store; its operator then gives it an empty one.
-    faults.later(20s, [&faults, index] {
-      if (!faults.world().up(*index)) faults.restart_later(*index, 100ms);
-    });
+    faults.tend(*index);
   });
   return true;
 }
@@ -125,12 +124,9 @@ bool cloned(Faults& faults, Duration length) {
   const NodeIndex copy = world.clone(*index);
   world.abandon(copy);
   world.start(copy);
-  faults.later(length, [&faults, index] {
-    Simulator& later = faults.world();
-    // Both have stopped voting, for good: the operator makes the original a new node.
-    if (!later.up(*index) && FaultAtlas(later).may_lose(*index)) later.replace_store(*index);
-    if (!later.up(*index)) later.start(*index);
-  });
+  // Both may end for it. The copy stays away, and its original becomes a new node.
+  world.after(length, [&world, copy] { world.crash_host(copy); });
+  faults.tend(*index);
   return true;
 }
 
@@ -145,9 +141,9 @@ constexpr std::array kKinds = std::to_array<FaultKind>({
     {"disk-low", "less than the reserve is free", disk, 3, &disk_low, Feature::low_disk},
     {"disk-full", "a write fails and ends the process", disk, 2, &disk_full, Feature::low_disk},
     {"wiped", "an empty data folder: a new identity", disk, 2, &wiped},
-    {"rolled-back", "an older copy of the data folder", disk, 2, &rolled_back,
-     Feature::identity_guard},
-    {"cloned", "two live nodes with one key", disk, 1, &cloned, Feature::identity_guard},
+    {"rolled-back", "an older copy of the data folder", disk, 0, &rolled_back,
+     Feature::identity_guard, 10},
+    {"cloned", "two live nodes with one key", disk, 0, &cloned, Feature::identity_guard, 15},
 });
 
 }  // namespace
