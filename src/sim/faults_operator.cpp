@@ -46,16 +46,31 @@ std::optional<NodeIndex> survivor(Faults& faults, ShardId shard, const wire::Sha
   return std::nullopt;
 }
 
+std::optional<NodeIndex> index_of(const Simulator& world, NodeId node) {
+  for (NodeIndex index = 0; index < world.node_count(); ++index) {
+    if (world.id(index) == node && !world.abandoned(index)) return index;
+  }
+  return std::nullopt;
+}
+
+// Voters that nobody will see again: their hosts are given up, or have another identity by now.
+std::vector<NodeId> lost_voters(const Simulator& world, const wire::ShardConfig& config) {
+  std::vector<NodeId> lost = shard::voters(config);
+  std::erase_if(lost, [&](NodeId node) { return index_of(world, node).has_value(); });
+  return lost;
+}
+
 bool in_need(const wire::ShardConfig& config, const std::vector<NodeId>& lost) {
   return !shard::quorum({}, config, [&](NodeId node) { return !contains(lost, node); });
 }
 
 // Until no shard has lost its majority, also after heal().
-void operate(Faults& faults, const std::vector<NodeId>& lost) {
-  faults.world().after(kOperatorLooks, [&faults, lost] {
+void operate(Faults& faults) {
+  faults.world().after(kOperatorLooks, [&faults] {
     Simulator& world = faults.world();
     bool open = false;
     for (const auto& [shard, config] : newest_configs(world)) {
+      const std::vector<NodeId> lost = lost_voters(world, config);
       if (!in_need(config, lost)) continue;
       open = true;
       const auto index = survivor(faults, shard, config, lost);
@@ -65,15 +80,8 @@ void operate(Faults& faults, const std::vector<NodeId>& lost) {
       world.request(*session,
                     {1, wire::CommandNode{world.id(*index), wire::RecoverShard{shard, lost}}});
     }
-    if (open) operate(faults, lost);
+    if (open) operate(faults);
   });
-}
-
-std::optional<NodeIndex> index_of(const Simulator& world, NodeId node) {
-  for (NodeIndex index = 0; index < world.node_count(); ++index) {
-    if (world.id(index) == node && !world.abandoned(index)) return index;
-  }
-  return std::nullopt;
 }
 
 // A majority of some home, whose loss leaves a copy of every shard; none: not just now.
@@ -94,8 +102,11 @@ std::vector<NodeIndex> victims(Faults& faults) {
   }
   const bool bearable = std::ranges::all_of(configs, [&](const auto& entry) {
     const wire::ShardConfig& config = entry.second;
+    // Who is lost already counts as well.
+    std::vector<NodeId> all = lost_voters(world, config);
+    all.insert(all.end(), lost.begin(), lost.end());
     return config.next.empty() && config.learners.empty() &&
-           survivor(faults, entry.first, config, lost);
+           survivor(faults, entry.first, config, all);
   });
   return bearable ? hosts : std::vector<NodeIndex>{};
 }
@@ -103,14 +114,12 @@ std::vector<NodeIndex> victims(Faults& faults) {
 bool majority_lost(Faults& faults, Duration) {
   Simulator& world = faults.world();
   const std::vector<NodeIndex> hosts = victims(faults);
-  std::vector<NodeId> lost;
   for (const NodeIndex index : hosts) {
-    lost.push_back(world.id(index));
     world.crash_host(index);
     world.abandon(index);
   }
-  if (!lost.empty()) operate(faults, lost);
-  return !lost.empty();
+  if (!hosts.empty()) operate(faults);
+  return !hosts.empty();
 }
 
 using enum FaultFamily;
