@@ -188,8 +188,8 @@ constexpr std::array kKinds = std::to_array<FaultKind>({
     {"disk-full", "a write fails and ends the process", disk, 2, &disk_full, Feature::low_disk},
     {"wiped", "an empty data folder: a new identity", disk, 2, &wiped},
     {"rolled-back", "an older copy of the data folder", disk, 0, &rolled_back,
-     Feature::identity_guard, 10},
-    {"cloned", "two live nodes with one key", disk, 0, &cloned, Feature::identity_guard, 15},
+     Feature::identity_guard, 20},
+    {"cloned", "two live nodes with one key", disk, 0, &cloned, Feature::identity_guard, 30},
 });
 
 }  // namespace

@@ -126,7 +126,7 @@ using enum FaultFamily;
 
 constexpr std::array kKinds = std::to_array<FaultKind>({
     {"majority-lost", "most of a home is lost for good, what is left of its shards is recovered",
-     membership, 0, &majority_lost, Feature::commands, 12},
+     membership, 0, &majority_lost, Feature::commands, 25},
 });
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint64_t kExpiringOneIn = 10;
+constexpr std::uint64_t kExpiringOneIn = 20;
 
 template <class T, std::size_t kCount>
 T pick(Random& random, const std::array<T, kCount>& choices) {
