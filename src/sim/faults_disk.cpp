@@ -163,7 +163,7 @@ bool cloned(Faults& faults, Duration length) {
   Simulator& world = faults.world();
   const auto index = faults.any_running();
   if (!index || !world.node(*index).serving() || !FaultAtlas(world).may_lose(*index)) return false;
-  world.crash(*index);
+  world.crash_host(*index);  // With its supervisors: what runs there would be unknown to the copy.
   const NodeIndex copy = world.clone(*index);
   world.abandon(copy);
   const bool copy_first = faults.random().chance(1, 2);

@@ -104,21 +104,17 @@ std::string list_text(const std::vector<std::string_view>& names) {
 }
 
 // What few runs have, from a stream apart: the others are what they would be without it.
-void draw_rare(Random& random, RunPlan& plan) {
+void draw_rare(Random& random, const std::vector<PlannedFault>& kinds, RunPlan& plan) {
   if (random.chance(1, kExpiringOneIn)) {
     // Long enough for what expires to go, a minute later, in the midst of faults.
     plan.load.expiring_percent = pick(random, std::array<std::uint32_t, 3>{20, 50, 90});
     plan.duration = 75s + random.below(Duration(45s));
   }
-  for (const FaultKind* kind : all_faults()) {
-    if (kind->planned_one_in == 0) continue;
-    const bool chosen = random.chance(1, kind->planned_one_in);
+  for (const PlannedFault& each : kinds) {
+    const bool chosen = random.chance(1, each.kind->planned_one_in);
     const PlannedFault planned{
-        .kind = kind, .at = random.below(plan.duration), .length = 50ms + random.below(5s)};
-    const bool asked_for = std::ranges::any_of(plan.faults.kinds, [&](const FaultKind* other) {
-      return other->family == kind->family && other->weight > 0;
-    });
-    if (chosen && asked_for) plan.faults.planned.push_back(planned);
+        .kind = each.kind, .at = random.below(plan.duration), .length = 50ms + random.below(5s)};
+    if (chosen) plan.faults.planned.push_back(planned);
   }
 }
 
@@ -139,7 +135,8 @@ RunPlan draw_plan(std::uint64_t seed, const FaultOptions& faults) {
   plan.load.pause_max = std::min<Duration>(2 * plan.duration / rounds, 10s);
   plan.sites_percent = faults.any() ? pick(random, std::array<std::uint32_t, 3>{0, 10, 25}) : 0;
   Random rare(mix64(seed) ^ 0x2a2e);
-  draw_rare(rare, plan);
+  plan.faults.planned.clear();
+  if (!faults.planned.empty()) draw_rare(rare, faults.planned, plan);
   return plan;
 }
 
