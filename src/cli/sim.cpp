@@ -91,7 +91,8 @@ int run_many(const SimFlags& flags, const GlobalOptions& globals) {
   SweepOptions options{.first = flags.run.seed,
                        .seeds = flags.sweep,
                        .faults = flags.run.faults,
-                       .quiet = globals.quiet};
+                       .quiet = globals.quiet,
+                       .marks = flags.marks};
   // Said once here rather than by every worker.
   if (const auto faults = sim::parse_faults(flags.run.faults); !faults) {
     std::fprintf(stderr, "shoal: %s\n", faults.error().message.c_str());
@@ -155,9 +156,10 @@ void add_sim(CLI::App& app, GlobalOptions& globals) {
       ->check(CLI::Range(1, 10'000));
   command->add_option("--tasks", flags->run.tasks, "Tasks handed in (default 1000)");
   command->add_option("--seed", flags->run.seed, "Everything follows from it (default 1)");
-  command->add_option("--faults", flags->run.faults,
-                      "none, all, net, process, disk, clock, membership, sites, single ones, or "
-                      "several with commas (default none)");
+  command->add_option(
+      "--faults", flags->run.faults,
+      "none, all, net, process, disk, clock, membership, sites, rare, single ones, or "
+      "several with commas (default none)");
   command->add_option("--duration", flags->duration,
                       "How long faults come, in virtual time (default 60s)");
   command->add_flag("--drawn", flags->run.drawn,

@@ -65,6 +65,7 @@ class Sweep {
       say_progress();
     }
     const double real = std::chrono::duration<double>(Clock::now() - began_).count();
+    if (options_.marks) std::fputs(totals_.counts().c_str(), stdout);
     std::printf("%s\n", totals_.summary(real).c_str());
     return totals_.bad_seeds() == 0 ? kExitGood : kExitFailed;
   }

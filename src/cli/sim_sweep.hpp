@@ -20,6 +20,7 @@ struct SweepOptions {
   std::chrono::seconds seed_time_max{120};
   std::uint32_t workers = 0;  // 0: one for each core.
   bool quiet = false;         // No progress.
+  bool marks = false;         // How often each rare path was reached, before the last line.
 };
 
 // The exit status.

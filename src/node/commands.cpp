@@ -18,6 +18,7 @@ constexpr std::string_view kMetaLost = "lost";
 constexpr std::string_view kMetaDraining = "draining";
 constexpr Duration kTellAgain = std::chrono::seconds(5);
 constexpr Duration kRecoveryMax = std::chrono::seconds(10);
+constexpr Duration kSilentMin = std::chrono::seconds(30);  // A suspect that may be declared lost.
 
 Error refuse(ErrorCode code, std::string message) { return {code, std::move(message)}; }
 
@@ -188,7 +189,10 @@ std::optional<Commands::Answer> Commands::begin_recovery(Now now, NodeId gateway
   }
   for (const NodeId node : command.lost) {
     const membership::Member* known = member(node);
-    if (node == context_.self() || (known != nullptr && !known->gone())) {
+    // Too few are left to call anybody dead: a suspicion that nobody refutes is all there will be.
+    const bool silent = known != nullptr && known->state == wire::MemberState::suspect &&
+                        known->changed_at + kSilentMin <= now.steady;
+    if (node == context_.self() || (known != nullptr && !known->gone() && !silent)) {
       return refuse(ErrorCode::conflict,
                     format("{} is not lost: it is there. Recovery gives up what the lost copies "
                            "knew, so it is for nodes that never come back",

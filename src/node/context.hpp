@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <iterator>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -61,6 +62,10 @@ class Context {
   }
 
   // New work may be started on this node.
+  void note_expiry(ShardId shard, std::uint64_t expiry) {
+    std::uint64_t& first = new_expiries.try_emplace(shard, expiry).first->second;
+    first = std::min(first, expiry);
+  }
   bool takes_work() const { return !stopping && !disk_low && !draining; }
 
   // This node owns the shard, and has taken its work state from the records.
@@ -86,6 +91,7 @@ class Context {
   Counters counters;
   std::uint32_t shard_count = 0;  // 0 until founded or joined.
   std::uint64_t records = 0;      // Held here, all shards; brought up to date every second.
+  std::map<ShardId, std::uint64_t> new_expiries;  // First of the records made of late; see Expiry.
   std::uint64_t boot_epoch = 0;
   std::uint64_t boot_nonce = 0;  // Random for each start.
   WallTime started_wall;

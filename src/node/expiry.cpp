@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 #include <vector>
 
 #include "base/log.hpp"
@@ -10,8 +11,8 @@
 namespace shoal::node {
 namespace {
 
-// A record that never expires is looked at no more than this often, and a new one lives at least
-// as long.
+// A record that never expires is looked at no more than this often; one made in between says itself
+// when it is over (Context::new_expiries).
 constexpr std::chrono::milliseconds kLookMax{3'600'000};
 
 std::uint64_t seconds_of(WallTime time) {
@@ -100,6 +101,11 @@ std::size_t Expiry::look_through(Now now, ShardId shard) {
 void Expiry::on_time(Now now) {
   if (now.steady < next_) return;
   next_ = now.steady + kExpiryInterval;
+  for (const auto& [shard, expiry] : std::exchange(context_.new_expiries, {})) {
+    const auto known = look_at_.find(shard);
+    if (known == look_at_.end()) continue;
+    known->second = std::min(known->second, WallTime(std::chrono::seconds(expiry)));
+  }
   std::vector<ShardId> due;
   for (const auto& [shard, at] : look_at_) {
     if (at <= now.wall && context_.serves(shard)) due.push_back(shard);

@@ -188,6 +188,7 @@ void JobOwner::handle(Now now, const Request& request, const wire::CreateJob& cr
                       .count = create.count,
                       .created = now.wall,
                       .spec = create.spec};
+  context_.note_expiry(request.shard, task::expiry_of(create.job));
   const std::uint64_t operation = operations_.open(request.gateway, request.id, request.shard);
   operations_.add(operation);
   ShardJob& cached = store_.make_job(request.shard, create.job);
@@ -216,6 +217,7 @@ void JobOwner::handle(Now now, const Request& request, wire::CreateTasks& create
     return answer(request, Absent{create.job, {}}, false);
   }
   if (!may_create(request, create.job, now, create.spec)) return;
+  context_.note_expiry(request.shard, task::expiry_of(create.job));
   const std::uint64_t operation = operations_.open(request.gateway, request.id, request.shard);
   const bool described = job != nullptr && job->has_spec;
   if (!described) {

@@ -158,4 +158,20 @@ void ShardBook::forget_disk(NodeId disk) {
   }
 }
 
+void note_committed(RecordBook& records, const ShardBook& shards, NodeId disk, ShardId shard,
+                    const wire::RecordKey& key) {
+  RecordBook::Entry& entry = records.at(shard, key);
+  const RecordBook::Copy* fresh = entry.copy(disk);
+  if (fresh == nullptr || fresh->version <= entry.committed) return;
+  // Copies may differ: what counts is the highest version that a quorum has reached.
+  for (const RecordBook::Copy& least : entry.copies) {
+    if (least.version <= entry.committed || fresh->version < least.version) continue;
+    const bool held = shards.on_quorum(shard, [&](NodeId node) {
+      const RecordBook::Copy* copy = entry.copy(node);
+      return copy != nullptr && least.version <= copy->version;
+    });
+    if (held) entry.committed = least.version;
+  }
+}
+
 }  // namespace shoal::sim

@@ -51,6 +51,9 @@ class RecordBook {
     std::vector<Copy> copies;   // Durable, one for each disk at most.
     bool damaged = false;       // Some disk had an unreadable copy at some time.
     bool dropped = false;       // Some disk dropped its copy (E1).
+    // The highest version that copies on a quorum have reached (O3). Later configs do not undo it:
+    // what was committed under the former one may still be shown while they are in force.
+    wire::RecordVersion committed;
     const Value* value(const wire::RecordVersion& version) const;
     Copy* copy(NodeId disk);
     const Copy* copy(NodeId disk) const { return const_cast<Entry*>(this)->copy(disk); }
@@ -132,5 +135,9 @@ class ShardBook {
 
   std::vector<std::vector<Home>> shards_;  // By shard.
 };
+
+// A disk has a new copy of this record: notes whether that makes a quorum.
+void note_committed(RecordBook& records, const ShardBook& shards, NodeId disk, ShardId shard,
+                    const wire::RecordKey& key);
 
 }  // namespace shoal::sim

@@ -71,6 +71,16 @@ void OutcomeChecker::begin_round() {
   for (auto& [task, fate] : tasks_) fate.held_now = fate.ended_now = fate.unsettled_now = false;
 }
 
+void OutcomeChecker::forget(const std::function<bool(const TaskId&)>& gone) {
+  std::erase_if(tasks_, [&](const auto& entry) {
+    const auto& [task, fate] = entry;
+    if (!gone(task)) return false;
+    if (fate.acknowledged) --acknowledged_;
+    if (fate.acknowledged && terminal(fate.outcome)) --ended_;
+    return true;
+  });
+}
+
 bool OutcomeChecker::round_complete() const {
   return std::ranges::all_of(tasks_, [](const auto& entry) {
     const Fate& fate = entry.second;

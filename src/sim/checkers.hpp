@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -70,6 +71,8 @@ class OutcomeChecker {
   void held(TimePoint now, const node::HeldTask& task);
   // An owner has it and does not know yet what of it may be shown (O3).
   void unsettled(const TaskId& task) { tasks_[task].unsettled_now = true; }
+  // Nothing is expected any more of tasks for which `gone` is true: expired, or given up.
+  void forget(const std::function<bool(const TaskId&)>& gone);
   // REQUIRES: held() was called for all that any node holds, since the last begin_round().
   // `all_ended`: what was acknowledged must have its outcome.
   void begin_round();

@@ -130,6 +130,17 @@ bool ExpiryChecker::floor_on_quorum(JobId job, ShardId shard) const {
   });
 }
 
+bool ExpiryChecker::may_be_gone(const TaskId& task) const {
+  if (shard_count_ == 0) return false;
+  const std::uint64_t expiry = task::expiry_of(task.job);
+  const auto past = [&](ShardId shard) {
+    return std::ranges::any_of(shards_.homes(shard), [&](const ShardBook::Home& home) {
+      return expiry <= home.state.floor;
+    });
+  };
+  return past(task::shard_of(task, shard_count_)) || past(task::shard_of(task.job, shard_count_));
+}
+
 void ExpiryChecker::told_gone(TimePoint now, JobId job) {
   gone_.try_emplace(job, now);
   if (shard_count_ == 0 || floor_on_quorum(job, task::shard_of(job, shard_count_))) return;

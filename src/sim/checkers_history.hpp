@@ -79,6 +79,8 @@ class ExpiryChecker {
   // The answer to a question asked at `asked`.
   void read(TimePoint asked, TimePoint now, JobId job);
   void started(TimePoint now, const TaskId& task);
+  // Some disk has dropped the task's record, or its job's, or may (E1).
+  bool may_be_gone(const TaskId& task) const;
 
  private:
   bool floor_on_quorum(JobId job, ShardId shard) const;

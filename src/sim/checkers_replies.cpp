@@ -16,6 +16,7 @@ bool ReplyChecker::task_on_quorum(const TaskId& task, Enough&& enough) const {
   const ShardId shard = task::shard_of(task, shard_count_);
   for (const RecordBook::Value& value : entry->values) {
     if (!enough(value.facts)) continue;
+    if (value.version <= entry->committed) return true;
     const bool held = shards_.on_quorum(shard, [&](NodeId node) {
       const RecordBook::Copy* copy = entry->copy(node);
       return copy != nullptr && value.version <= copy->version;

@@ -45,8 +45,8 @@ class ReplyChecker {
                 const wire::ConfigId* config, const char* what);
   void check_copy(TimePoint now, NodeId from, ShardId shard, const wire::RecordKey& key,
                   const wire::RecordVersion& version, const char* what);
-  // Whether a quorum of disks holds a version of the task's record that satisfies `enough`, or a
-  // later one than one that does.
+  // Whether a quorum of disks holds, or held under a former config, a version of the task's record
+  // that satisfies `enough`, or a later one than one that does.
   template <class Enough>
   bool task_on_quorum(const TaskId& task, Enough&& enough) const;
 

@@ -22,7 +22,8 @@ FaultAtlas::FaultAtlas(const Simulator& world) : world_(world) {
     const Disk::Image& image = world.disk(index).image();
     std::set<ShardId> spoilt;
     for (const Disk::Place& place : image.damaged) spoilt.insert(place.first);
-    const bool lost = world.abandoned(index) || !world.refused(index).empty();
+    const bool lost =
+        world.abandoned(index) || world.spoilt(index) || !world.refused(index).empty();
     for (const auto& [shard, state] : image.shards) {
       held[shard][world.id(index)] = &state.config;
       if (!lost && !spoilt.contains(shard)) homes_[shard].good.insert(world.id(index));

@@ -50,8 +50,8 @@ bool available(Feature feature) {
     case Feature::finds_tasks:
     case Feature::home_changes:
     case Feature::commands:
-      return true;
     case Feature::identity_guard:
+      return true;
     case Feature::low_disk:
       return false;
   }
@@ -60,8 +60,9 @@ bool available(Feature feature) {
 
 std::vector<const FaultKind*> all_faults() {
   std::vector<const FaultKind*> all;
-  for (const auto& family : {network_faults(), process_faults(), disk_faults(), clock_faults(),
-                             membership_faults(), std::span<const FaultKind>(&kSites, 1)}) {
+  for (const auto& family :
+       {network_faults(), process_faults(), disk_faults(), clock_faults(), membership_faults(),
+        operator_faults(), std::span<const FaultKind>(&kSites, 1)}) {
     for (const FaultKind& kind : family) all.push_back(&kind);
   }
   return all;
@@ -79,6 +80,14 @@ Result<FaultOptions> parse_faults(std::string_view text) {
     const std::string_view word = text.substr(0, comma);
     text.remove_prefix(std::min(comma + 1, text.size()));
     if (word == "none") continue;
+    if (word == "rare") {
+      // Each may come once; a drawn run has few of them, and jobs that expire as well.
+      options.planned.clear();
+      for (const FaultKind* kind : all) {
+        if (kind->planned_one_in > 0) options.planned.push_back({.kind = kind});
+      }
+      continue;
+    }
     const auto family = family_of(word);
     if (family || word == "all") {
       for (const FaultKind* kind : all) {
@@ -91,10 +100,11 @@ Result<FaultOptions> parse_faults(std::string_view text) {
     if (named == all.end()) {
       std::string names;
       for (const FaultKind* kind : all) names += format("\n  {:<24} {}", kind->name, kind->words);
-      return fail(ErrorCode::bad_input,
-                  format("there are no faults called `{}`: use none, all, net, process, disk, "
-                         "clock, membership, sites, or several with commas, or single ones:{}",
-                         word, names));
+      return fail(
+          ErrorCode::bad_input,
+          format("there are no faults called `{}`: use none, all, net, process, disk, "
+                 "clock, membership, sites, rare, or several with commas, or single ones:{}",
+                 word, names));
     }
     if (!available((*named)->needs)) {
       return fail(

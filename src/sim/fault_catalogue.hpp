@@ -34,10 +34,12 @@ struct FaultKind {
   std::string_view name;
   std::string_view words;  // For people: what happens.
   FaultFamily family = FaultFamily::network;
-  std::uint32_t weight = 0;  // Against the others; 0: only when named.
+  std::uint32_t weight = 0;  // Against the others; 0: only when named, or planned.
   // Begins one, which ends by itself after about `length`. False: not possible just now.
   bool (*begin)(Faults& faults, Duration length) = nullptr;
   Feature needs = Feature::none;
+  // One drawn run in so many has it once, beside what it draws of the others; 0: none.
+  std::uint32_t planned_one_in = 0;
 };
 
 // Of one family, each in its own source.
@@ -46,12 +48,22 @@ std::span<const FaultKind> process_faults();
 std::span<const FaultKind> disk_faults();
 std::span<const FaultKind> clock_faults();
 std::span<const FaultKind> membership_faults();
+std::span<const FaultKind> operator_faults();
 
 std::vector<const FaultKind*> all_faults();
+
+// A fault that comes once, at about that time after begin(): as soon as it is possible from then
+// on.
+struct PlannedFault {
+  const FaultKind* kind = nullptr;
+  Duration at{};
+  Duration length{};
+};
 
 struct FaultOptions {
   std::vector<const FaultKind*> kinds;  // Sorted as all_faults() is.
   std::vector<const FaultKind*> named;  // Among them: always, whatever the seed.
+  std::vector<PlannedFault> planned;
   // The seed takes a part of `kinds` and shrinks the rest of these (swarm testing).
   bool swarm = true;
   Duration gap_max = std::chrono::seconds(4);      // From the beginning of one to that of the next.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/hash.hpp"
 
 namespace shoal::sim {
 namespace {
@@ -13,11 +14,17 @@ using namespace std::chrono_literals;
 
 constexpr int kTries = 6;  // For a kind that is possible just now.
 constexpr std::size_t kNodesMax = 12;
+constexpr Duration kPlannedAgain = 500ms;
+constexpr Duration kTendEvery = 1s;
 
 }  // namespace
 
 Faults::Faults(Simulator& world, const FaultOptions& options, std::uint64_t seed)
-    : world_(world), options_(options), random_(seed), sites_(random_.next()) {
+    : world_(world),
+      options_(options),
+      random_(seed),
+      sites_(random_.next()),
+      planned_random_(mix64(seed) ^ 0x9a7e) {
   draw();
 }
 
@@ -58,7 +65,20 @@ void Faults::begin() {
       std::ranges::any_of(drawn_, [](const Drawn& each) { return each.kind->name == "replay"; });
   if (replays) world_.record_datagrams(8);
   if (probes::armed == nullptr) probes::armed = &sites_;
+  for (const PlannedFault& planned : options_.planned) begin_planned(planned, planned.at);
   schedule_next();
+}
+
+// Draws apart, so that the other faults of the seed are what they would be without it.
+void Faults::begin_planned(const PlannedFault& planned, Duration delay) {
+  later(delay, [this, planned] {
+    std::swap(random_, planned_random_);
+    const bool begun = planned.kind->begin(*this, planned.length);
+    std::swap(random_, planned_random_);
+    if (!begun) return begin_planned(planned, kPlannedAgain);
+    ++count_;
+    ++counts_[std::string(planned.kind->name)];
+  });
 }
 
 void Faults::schedule_next() {
@@ -196,6 +216,16 @@ void Faults::restart_later(NodeIndex index, Duration delay) {
     if (world_.boot(index) != boot || world_.abandoned(index)) return;
     if (world_.up(index)) return restart_later(index, delay);
     restart(index);
+  });
+}
+
+void Faults::tend(NodeIndex index) {
+  if (!tended_.insert(index).second) return;
+  world_.after(kTendEvery, [this, index] {
+    tended_.erase(index);
+    if (world_.abandoned(index)) return;
+    if (!world_.up(index) && !world_.refused(index).empty()) restart(index);
+    tend(index);
   });
 }
 

@@ -65,6 +65,9 @@ class Faults {
   std::optional<NodeIndex> join_another();               // Absent: enough have joined. Not started.
   void expect_leave(NodeIndex index);  // It was told to: it is not missed when it goes.
   bool leaving(NodeIndex index) const { return leaving_.contains(index); }
+  // From now on, also after heal(): when it ends for its store (F2), its operator gives it an empty
+  // one as soon as the shards can bear it, and starts it.
+  void tend(NodeIndex index);
   std::size_t staying_count() const;  // Nodes that are not abandoned, and not leaving.
   probes::Sites& sites() { return sites_; }
 
@@ -76,6 +79,7 @@ class Faults {
   void draw();
   void schedule_next();
   void begin_one();
+  void begin_planned(const PlannedFault& planned, Duration delay);
   void heal_node(NodeIndex index);
   void stop_all();
   bool has_left(NodeIndex index);
@@ -86,6 +90,8 @@ class Faults {
   FaultOptions options_;
   Random random_;
   probes::Sites sites_;
+  Random planned_random_;  // What is planned draws here when it begins.
+  std::set<NodeIndex> tended_;
   std::vector<Drawn> drawn_;
   std::uint64_t weights_ = 0;
   std::size_t nodes_before_ = 0;

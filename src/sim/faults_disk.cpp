@@ -1,7 +1,10 @@
 // What disks and data folders do. What is spoilt stays a minority of every home (FaultAtlas).
+#include <algorithm>
 #include <array>
 #include <span>
+#include <sstream>
 
+#include "node/store_marks.hpp"
 #include "sim/faults.hpp"
 
 namespace shoal::sim {
@@ -100,37 +103,76 @@ bool wiped(Faults& faults, Duration length) {
   return true;
 }
 
+std::uint64_t number_at(const std::string& text, std::size_t word) {
+  std::istringstream words(text);
+  std::uint64_t number = 0;
+  for (std::size_t i = 0; i <= word; ++i) words >> number;
+  return number;
+}
+
+std::uint64_t meta_number(const Disk::Image& image, const std::string& name, std::size_t word = 0) {
+  const auto found = image.meta.find(name);
+  return found == image.meta.end() ? 0 : number_at(found->second, word);
+}
+
+// Each of the others remembers more of the node than this old copy of its store holds: a rollback
+// by less than a second is not noticed (node/identity_guard.hpp), and is no fault to try.
+bool remembered(const Simulator& world, NodeIndex index, const Disk::Image& image) {
+  const std::string mark = std::string(node::kMetaMark) + to_string(world.id(index));
+  const std::uint64_t boot = meta_number(image, "boot");
+  const std::uint64_t sequence = meta_number(image, "sequence");
+  for (NodeIndex other = 0; other < world.node_count(); ++other) {
+    if (other == index || world.abandoned(other)) continue;
+    const Disk::Image& memory = world.disk(other).image();
+    // A mark: the newest start, the last one that settled, each with nonce and sequence; the
+    // highest sequence.
+    const bool later_start =
+        std::max(meta_number(memory, mark), meta_number(memory, mark, 3)) > boot;
+    if (!later_start && meta_number(memory, mark, 6) <= sequence) return false;
+  }
+  return true;
+}
+
+void roll_back(Faults& faults, NodeIndex index, const Disk::Image& image, NodeId id) {
+  Simulator& world = faults.world();
+  if (world.id(index) != id) return;
+  const Disk::Image& present = world.disk(index).image();
+  const bool same = image.shards == present.shards && image.records == present.records;
+  if (same || !remembered(world, index, image) || !FaultAtlas(world).may_lose(index)) {
+    return faults.later(500ms,
+                        [&faults, index, image, id] { roll_back(faults, index, image, id); });
+  }
+  world.crash_host(index);
+  world.load_store(index, image);
+  faults.restart_later(index, 100ms);
+  faults.tend(index);
+}
+
 bool rolled_back(Faults& faults, Duration length) {
   Simulator& world = faults.world();
   const auto index = faults.any_running();
   if (!index || !world.node(*index).serving()) return false;
   faults.later(length, [&faults, index, image = world.disk(*index).image(), id = world.id(*index)] {
-    Simulator& later = faults.world();
-    if (later.id(*index) != id || !FaultAtlas(later).may_lose(*index)) return;
-    later.crash_host(*index);
-    later.load_store(*index, image);
-    faults.restart_later(*index, 100ms);
-    // It refuses this store; its operator then gives it an empty one.
-    faults.later(20s, [&faults, index] {
-      if (!faults.world().up(*index)) faults.restart_later(*index, 100ms);
-    });
+    roll_back(faults, *index, image, id);
   });
   return true;
 }
 
+// The image of a host that is down is started a second time, before or after the original.
 bool cloned(Faults& faults, Duration length) {
   Simulator& world = faults.world();
   const auto index = faults.any_running();
   if (!index || !world.node(*index).serving() || !FaultAtlas(world).may_lose(*index)) return false;
+  world.crash_host(*index);  // With its supervisors: what runs there would be unknown to the copy.
   const NodeIndex copy = world.clone(*index);
   world.abandon(copy);
-  world.start(copy);
-  faults.later(length, [&faults, index] {
-    Simulator& later = faults.world();
-    // Both have stopped voting, for good: the operator makes the original a new node.
-    if (!later.up(*index) && FaultAtlas(later).may_lose(*index)) later.replace_store(*index);
-    if (!later.up(*index)) later.start(*index);
-  });
+  const bool copy_first = faults.random().chance(1, 2);
+  const Duration apart = faults.random().below(Duration(2s));
+  faults.restart_later(*index, copy_first ? apart : 0ms);
+  world.after(copy_first ? 0ms : apart, [&world, copy] { world.start(copy); });
+  // Both may end for it. The copy stays away, and its original becomes a new node.
+  world.after(apart + length, [&world, copy] { world.crash_host(copy); });
+  faults.tend(*index);
   return true;
 }
 
@@ -145,9 +187,9 @@ constexpr std::array kKinds = std::to_array<FaultKind>({
     {"disk-low", "less than the reserve is free", disk, 3, &disk_low, Feature::low_disk},
     {"disk-full", "a write fails and ends the process", disk, 2, &disk_full, Feature::low_disk},
     {"wiped", "an empty data folder: a new identity", disk, 2, &wiped},
-    {"rolled-back", "an older copy of the data folder", disk, 2, &rolled_back,
-     Feature::identity_guard},
-    {"cloned", "two live nodes with one key", disk, 1, &cloned, Feature::identity_guard},
+    {"rolled-back", "an older copy of the data folder", disk, 0, &rolled_back,
+     Feature::identity_guard, 20},
+    {"cloned", "two live nodes with one key", disk, 0, &cloned, Feature::identity_guard, 30},
 });
 
 }  // namespace

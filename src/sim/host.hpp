@@ -50,6 +50,7 @@ struct Host {
   std::uint32_t reports_awaited = 0;  // Of supervisors, by the node that runs.
 
   std::string refused;     // Why its node will not go on with this store (F2).
+  bool spoilt = false;     // Its store is an old one, or was copied: it may have to be replaced.
   bool abandoned = false;  // Nobody counts on it any more.
 };
 

@@ -129,6 +129,7 @@ void Simulator::replace_store(NodeIndex index) {
   SHOAL_ASSERT(replaced.node == nullptr);
   if (taps_.replaced) taps_.replaced(index);  // Of the id that is gone.
   replaced.disk.load({});
+  replaced.spoilt = false;
   by_id_.erase(replaced.config.id);
   replaced.config.id = {random_.next(), random_.next() | 1};
   by_id_[replaced.config.id] = index;
@@ -144,6 +145,7 @@ void Simulator::load_store(NodeIndex index, Disk::Image image) {
   SHOAL_ASSERT(!up(index));
   if (taps_.replaced) taps_.replaced(index);
   host(index).disk.load(std::move(image));
+  host(index).spoilt = true;
   trace_.add(now_, index, TraceKind::replaced);
 }
 
@@ -164,6 +166,7 @@ NodeIndex Simulator::clone(NodeIndex index) {
   const NodeIndex copy = add_node(std::move(config), host(index).seeds);
   by_id_[host(index).config.id] = index;  // By address alone is the copy met.
   host(copy).disk.load(host(index).disk.image());
+  host(copy).spoilt = host(index).spoilt = true;
   return copy;
 }
 
@@ -175,6 +178,7 @@ void Simulator::set_disk_low(NodeIndex index, bool low) {
 void Simulator::set_wall_offset(NodeIndex index, std::chrono::milliseconds offset) {
   host(index).wall_offset = offset;
   clocks_were_wrong_ = clocks_were_wrong_ || offset < -1min;
+  most_ahead_ = std::max(most_ahead_, offset);
 }
 
 void Simulator::set_clock_rate(NodeIndex index, std::int32_t rate_ppm) {

@@ -5,6 +5,7 @@
 
 #include "base/format.hpp"
 #include "base/units.hpp"
+#include "task/record_key.hpp"
 
 namespace shoal::sim {
 namespace {
@@ -70,6 +71,7 @@ void JobClient::later(Duration delay, std::function<void()> action) {
 
 void JobClient::connect() {
   if (finished()) return;
+  if (given_up()) return set_step(Step::finished);
   const auto any = static_cast<NodeIndex>(random_.below(world_.node_count()));
   gateway_ = std::exchange(plan_.gateway, std::nullopt).value_or(any);
   const std::uint64_t epoch = ++epoch_;
@@ -119,6 +121,7 @@ void JobClient::die() {
 
 void JobClient::guard() {
   later(1s, [this] {
+    if (given_up()) return set_step(Step::finished);
     if (world_.now() - heard_ > kSilenceMax + plan_.pause_max) return lost();
     guard();
   });
@@ -141,6 +144,15 @@ void JobClient::send_cancel() {
   cancelled_ = true;
   cancel_ = ++requests_;
   request(cancel_, wire::CancelRequest{.job = plan_.job, .index = plan_.cancel_index});
+}
+
+bool JobClient::may_be_expired() const {
+  const auto latest = std::chrono::floor<std::chrono::seconds>(world_.latest_wall());
+  return std::chrono::sys_seconds(std::chrono::seconds(task::expiry_of(plan_.job))) <= latest;
+}
+
+void JobClient::trouble(std::string text) {
+  if (!given_up()) hooks_.trouble(std::move(text));
 }
 
 bool JobClient::may_be_cancelled(std::uint32_t index) const {
@@ -308,7 +320,7 @@ void JobClient::on_answer(wire::ClientReply reply) {
     pending_ = 0;
     on_done();
   } else {
-    hooks_.trouble(format("{}: an answer of kind {}", progress(), reply.body.index()));
+    trouble(format("{}: an answer of kind {}", progress(), reply.body.index()));
     set_step(Step::finished);
   }
 }
@@ -343,14 +355,17 @@ void JobClient::on_error(const Error& error) {
   // A cancel closes the job and may overtake what its client still sends.
   const bool overtaken = cancelled_ && (step_ == Step::add || step_ == Step::close) &&
                          error.code == ErrorCode::conflict;
+  // Its records go one shard after the other, and "gone" is said when a quorum knows it.
+  const bool going = step_ >= Step::wait && error.code == ErrorCode::not_found && may_be_expired();
+  if (going) return retry_later();
   pending_ = 0;
   if (overtaken) return set_step(Step::wait);
   const bool refused = plan_.contested && step_ < Step::wait && error.code == ErrorCode::conflict;
-  if (error.code == ErrorCode::expired && step_ > Step::create) {
-    hooks_.gone(plan_.job);
+  if (error.code == ErrorCode::expired && may_be_expired()) {
+    // A question is answered so when it is gone; a change is refused before that (E3).
+    if (step_ >= Step::wait) hooks_.gone(plan_.job);
   } else if (!refused) {
-    hooks_.trouble(
-        format("{}: error {}: {}", progress(), static_cast<int>(error.code), error.message));
+    trouble(format("{}: error {}: {}", progress(), static_cast<int>(error.code), error.message));
   }
   set_step(Step::finished);
 }
@@ -362,7 +377,14 @@ void JobClient::on_watch(wire::ClientReply reply) {
     if (event->job) hooks_.job_shown(plan_.job, *event->job);
     job_finished = event->job && event->job->state == JobState::finished;
   } else if (const auto* error = std::get_if<Error>(&reply.body)) {
-    if (!passing(error->code)) hooks_.trouble(format("{}: watch: {}", progress(), error->message));
+    if (error->code == ErrorCode::expired && may_be_expired()) {
+      hooks_.gone(plan_.job);
+      return set_step(Step::finished);
+    }
+    const bool going = error->code == ErrorCode::not_found && may_be_expired();
+    if (!passing(error->code) && !going) {
+      trouble(format("{}: watch: {}", progress(), error->message));
+    }
   }
   if (job_finished && step_ == Step::wait) {
     set_step(Step::verify);
@@ -377,17 +399,17 @@ void JobClient::on_watch(wire::ClientReply reply) {
 
 void JobClient::verified(const TaskStatus& status) {
   if (!terminal(status.state)) {
-    hooks_.trouble(format("{}: finished, and task {} is {}", progress(), status.index,
-                          to_string(status.state)));
+    trouble(format("{}: finished, and task {} is {}", progress(), status.index,
+                   to_string(status.state)));
     return;
   }
   ++ended_;
   const bool wrong = (status.state == TaskState::succeeded && !may_succeed(plan_.spec)) ||
                      (status.state == TaskState::failed && !may_fail(plan_.spec)) ||
-                     (status.state == TaskState::cancelled && !may_be_cancelled(status.index));
+                     (status.state == TaskState::cancelled && !may_be_cancelled(status.index)) ||
+                     (status.state == TaskState::expired && !may_be_expired());
   if (wrong) {
-    hooks_.trouble(
-        format("{}: task {} ended as {}", progress(), status.index, to_string(status.state)));
+    trouble(format("{}: task {} ended as {}", progress(), status.index, to_string(status.state)));
   }
 }
 
@@ -395,7 +417,9 @@ void JobClient::page_done(bool more) {
   if (more) return send();
   const bool whole_cancelled = cancelled_ && !plan_.cancel_index;
   const bool all = ended_ == plan_.count || (whole_cancelled && ended_ >= added_);
-  if (!all) hooks_.trouble(format("{}: {} tasks of {} shown", progress(), ended_, plan_.count));
+  if (!all && !may_be_expired()) {
+    trouble(format("{}: {} tasks of {} shown", progress(), ended_, plan_.count));
+  }
   set_step(Step::finished);
 }
 

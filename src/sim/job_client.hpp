@@ -47,6 +47,8 @@ struct JobHooks {
   std::function<void(JobId)> gone;           // Past its retention, a node says.
   std::function<void(std::string)> trouble;  // An answer that no correct cluster gives.
   std::function<void()> finished;            // Once.
+  // What was promised of it may be gone with nodes that are lost for good: nobody is to blame.
+  std::function<bool(JobId)> given_up;
 };
 
 class JobClient {
@@ -99,6 +101,9 @@ class JobClient {
   void page_done(bool more);
   void set_step(Step step);
   bool may_be_cancelled(std::uint32_t index) const;
+  bool given_up() const { return hooks_.given_up && hooks_.given_up(plan_.job); }
+  bool may_be_expired() const;  // By some node's clock.
+  void trouble(std::string text);
 
   Simulator& world_;
   const JobHooks& hooks_;

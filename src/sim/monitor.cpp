@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "scheduling/lease.hpp"
+#include "task/record_key.hpp"
 
 namespace shoal::sim {
 namespace {
@@ -56,6 +57,8 @@ void Monitor::take_hooks() {
 
 void Monitor::started(NodeIndex at, const AttemptId& attempt, const TaskSpec& spec) {
   const TimePoint now = world_.now();
+  stall_.progressed(now);
+  if (given_up(attempt.task.job)) return;
   attempts_.started(now, at, attempt);
   const Processes& processes = world_.processes(at);
   capacity_.running(now, world_.config(at).name, {processes.cpu_millis(), processes.memory_bytes()},
@@ -64,7 +67,6 @@ void Monitor::started(NodeIndex at, const AttemptId& attempt, const TaskSpec& sp
   once_.started(now, attempt, spec);
   submissions_.started(now, attempt, spec);
   expiry_.started(now, attempt.task);
-  stall_.progressed(now);
 }
 
 void Monitor::take_log() {
@@ -83,14 +85,16 @@ void Monitor::take_log() {
 JobHooks Monitor::job_hooks() {
   JobHooks hooks;
   hooks.accepted = [this](JobId job, const Nonce& nonce, const TaskSpec& spec) {
+    if (given_up(job)) return;
     submissions_.accepted(world_.now(), job, nonce, spec);
     history_.job_shown(world_.now(), job, JobState::open);
   };
   hooks.acknowledged = [this](const TaskId& task) {
+    stall_.progressed(world_.now());
+    if (given_up(task.job)) return;
     outcomes_.acknowledged(task);
     history_.acknowledged(world_.now(), task);
     if (options_.trace) replies_.acknowledged(world_.now(), task);
-    stall_.progressed(world_.now());
   };
   const auto told = [this](JobId job, const TaskStatus& status) {
     outcomes_.shown(world_.now(), job, status);
@@ -100,28 +104,38 @@ JobHooks Monitor::job_hooks() {
     if (terminal(status.state)) stall_.progressed(world_.now());
   };
   hooks.shown = [this, told](JobId job, const TaskStatus& status) {
+    if (given_up(job)) return;
     told(job, status);
     history_.shown(world_.now(), {job, status.index}, status.state, status.attempt);
   };
   hooks.read = [this, told](TimePoint asked, JobId job, const TaskStatus& status) {
+    if (given_up(job)) return;
     told(job, status);
     history_.read(asked, world_.now(), {job, status.index}, status.state, status.attempt);
     expiry_.read(asked, world_.now(), job);
   };
+  add_job_hooks(hooks);
+  return hooks;
+}
+
+void Monitor::add_job_hooks(JobHooks& hooks) {
   hooks.job_shown = [this](JobId job, const JobStatus& status) {
-    history_.job_shown(world_.now(), job, status.state);
+    if (!given_up(job)) history_.job_shown(world_.now(), job, status.state);
   };
   hooks.job_read = [this](TimePoint asked, JobId job, const JobStatus& status) {
+    if (given_up(job)) return;
     history_.job_read(asked, world_.now(), job, status.state);
     expiry_.read(asked, world_.now(), job);
   };
   hooks.absent = [this](TimePoint asked, JobId job, std::optional<std::uint32_t> index) {
+    // Its shards need not drop it at one time.
+    if (given_up(job) || expiry_.may_be_gone({job, index.value_or(0)})) return;
     if (index) return history_.absent(asked, world_.now(), {job, *index});
     history_.job_absent(asked, world_.now(), job);
   };
   hooks.gone = [this](JobId job) { expiry_.told_gone(world_.now(), job); };
   hooks.trouble = [this](std::string text) { add_violation(std::move(text)); };
-  return hooks;
+  hooks.given_up = [this](JobId job) { return given_up(job); };
 }
 
 void Monitor::begin() {
@@ -192,8 +206,10 @@ void Monitor::look() {
 
 void Monitor::look_at_held() {
   claims_.begin_round();
+  forget_gone();
   for (const Observation& node : observe()) {
     for (const node::HeldTask& task : node.inspection.tasks()) {
+      if (given_up(task.task.job)) continue;
       outcomes_.held(world_.now(), task);
       if (!faults_active_) claims_.held(world_.now(), task);
     }
@@ -212,9 +228,21 @@ std::optional<std::string> Monitor::disagreement() const {
 void Monitor::gather_held() {
   outcomes_.begin_round();
   for (const Observation& node : observe()) {
-    for (const node::HeldTask& task : node.inspection.tasks()) outcomes_.held(world_.now(), task);
+    for (const node::HeldTask& task : node.inspection.tasks()) {
+      if (!given_up(task.task.job)) outcomes_.held(world_.now(), task);
+    }
     for (const TaskId& task : node.inspection.unsettled_tasks()) outcomes_.unsettled(task);
   }
+  forget_gone();
+}
+
+void Monitor::forget_gone() {
+  const auto present = static_cast<std::uint64_t>(
+      std::chrono::floor<std::chrono::seconds>(world_.latest_wall()).time_since_epoch().count());
+  outcomes_.forget([&](const TaskId& task) {
+    if (given_up(task.job)) return true;
+    return task::expiry_of(task.job) <= present && expiry_.may_be_gone(task);
+  });
 }
 
 void Monitor::check_held(bool all_ended) {

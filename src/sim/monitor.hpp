@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -80,18 +81,22 @@ class Monitor {
  private:
   void take_hooks();
   void take_taps();
+  void add_job_hooks(JobHooks& hooks);
   void take_log();
   void begin_quiet();
   void await_slow_syncs();
   void look();
   void look_at_held();
   void gather_held();
+  void forget_gone();
 
   void sent(NodeIndex from, const node::Envelope& envelope);
   void sent_by_shards(NodeId from, NodeId to, const wire::Message& message);
   void sent_work(NodeId to, const wire::Message& message);
   void started(NodeIndex at, const AttemptId& attempt, const TaskSpec& spec);
   void durable(NodeIndex at, std::span<const wire::Write> writes);
+  void recovers(NodeId survivor, const wire::RecoverShard& command);
+  bool given_up(JobId job) const { return given_up_.contains(job); }
   void replaced(NodeIndex at);
   bool of_interest(NodeIndex at);
   std::optional<TimePoint> lease_end(NodeId node, const AttemptId& attempt) const;
@@ -123,6 +128,9 @@ class Monitor {
   DuelChecker duels_{violations_};
   ClaimChecker claims_;
   StallChecker stall_{violations_};
+  // Jobs of which lost disks knew more than the one whose copy an operator adopts: any promise of
+  // theirs may be broken, by nobody's fault.
+  std::set<JobId> given_up_;
   bool faults_active_ = false;
   std::map<NodeIndex, std::uint64_t> slow_syncs_;  // Begun before the healing, by their number.
   TimePoint quiet_since_;

@@ -3,12 +3,22 @@
 
 #include "scheduling/lease.hpp"
 #include "sim/monitor.hpp"
+#include "task/record_key.hpp"
 
 namespace shoal::sim {
 
 void Monitor::take_taps() {
   Taps taps;
-  taps.started = [this](NodeIndex at) { indices_[world_.id(at)] = at; };
+  // A copy of another node does not stand for that one.
+  taps.started = [this](NodeIndex at) {
+    if (!world_.abandoned(at)) indices_[world_.id(at)] = at;
+  };
+  taps.requested = [this](NodeIndex, const wire::ClientRequest& request) {
+    const auto* told = std::get_if<wire::CommandNode>(&request.body);
+    if (told == nullptr) return;
+    const auto* command = std::get_if<wire::RecoverShard>(&told->body);
+    if (command != nullptr) recovers(told->node, *command);
+  };
   taps.sent = [this](NodeIndex from, const node::Envelope& envelope) { sent(from, envelope); };
   taps.delivered = [this](NodeIndex to, const node::Source&, const wire::Message& message) {
     if (const auto* grant = std::get_if<wire::Grant>(&message)) {
@@ -114,6 +124,7 @@ void Monitor::durable(NodeIndex at, std::span<const wire::Write> writes) {
       continue;
     } else if (const auto* put = std::get_if<wire::PutRecord>(&write)) {
       record_checker_.durable(now, disk, put->shard, put->record);
+      note_committed(records_, shards_, disk, put->shard, put->record.key);
       expiry_.durable(now, disk, put->shard, put->record.key);
     } else if (const auto* shard = std::get_if<wire::PutShard>(&write)) {
       shard_checker_.durable(now, disk, *shard);
@@ -123,6 +134,19 @@ void Monitor::durable(NodeIndex at, std::span<const wire::Write> writes) {
       for (const wire::RecordKey& key : drop->keys) records_.drop(disk, drop->shard, key);
     }
   }
+}
+
+// The others that survive may add what they hold, and need not.
+void Monitor::recovers(NodeId survivor, const wire::RecoverShard& command) {
+  shard_checker_.lost(command.lost);
+  records_.for_each(command.shard, [&](const wire::RecordKey& key, const RecordBook::Entry& entry) {
+    const RecordBook::Copy* kept = entry.copy(survivor);
+    const bool newest = kept != nullptr && std::ranges::all_of(entry.copies, [&](const auto& copy) {
+                          return copy.version <= kept->version;
+                        });
+    if (!newest) given_up_.insert(task::record_name({key.high, key.low}).job);
+  });
+  forget_gone();
 }
 
 void Monitor::replaced(NodeIndex at) {

@@ -163,6 +163,7 @@ void Simulator::request(node::SessionId session, wire::ClientRequest request) {
     if (found == sessions_.end()) return;
     const NodeIndex gateway = found->second.gateway;
     trace_.add(now_, gateway, TraceKind::client_request, request.id ^ request.body.index() << 56);
+    if (taps_.requested) taps_.requested(gateway, request);
     input(gateway, [session, request = std::move(request)](node::Node& node, Now now) mutable {
       node.on_client(now, session, std::move(request));
     });

@@ -73,12 +73,16 @@ class Simulator {
   void set_clock_rate(NodeIndex index, std::int32_t rate_ppm);
   // Some wall clock was, at some time, so far off that nodes refuse good ids.
   bool clocks_were_wrong() const { return clocks_were_wrong_; }
+  // By some node's clock it was, or may be, as late as that.
+  WallTime latest_wall() const { return wall() + most_ahead_; }
   std::int32_t clock_rate(NodeIndex index) const { return host(index).clock.rate_ppm(); }
   // Nothing is expected of it any more: no client goes there, nobody looks.
   void abandon(NodeIndex index) { host(index).abandoned = true; }
   bool abandoned(NodeIndex index) const { return host(index).abandoned; }
   // Why its node ended by itself and does not go on with its store; empty: it did not.
   const std::string& refused(NodeIndex index) const { return host(index).refused; }
+  // Its store may end its node any moment (F2): nobody may count on it.
+  bool spoilt(NodeIndex index) const { return host(index).spoilt; }
 
   bool up(NodeIndex index) const;
   bool paused(NodeIndex index) const;  // Or its host is suspended.
@@ -200,6 +204,7 @@ class Simulator {
   std::uint64_t sessions_made_ = 0;
   std::uint64_t messages_sent_ = 0;
   bool clocks_were_wrong_ = false;
+  std::chrono::milliseconds most_ahead_{};
   std::map<ShardId, std::map<wire::Ballot, bool>> prepared_;
   std::vector<std::pair<NodeIndex, Flight>> recorded_;  // At most kRecordedMax: a random share.
   WorldHooks hooks_;

@@ -11,6 +11,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr std::uint64_t kExpiringOneIn = 20;
+
 template <class T, std::size_t kCount>
 T pick(Random& random, const std::array<T, kCount>& choices) {
   return choices.at(random.below(kCount));
@@ -101,6 +103,21 @@ std::string list_text(const std::vector<std::string_view>& names) {
   return text;
 }
 
+// What few runs have, from a stream apart: the others are what they would be without it.
+void draw_rare(Random& random, const std::vector<PlannedFault>& kinds, RunPlan& plan) {
+  if (random.chance(1, kExpiringOneIn)) {
+    // Long enough for what expires to go, a minute later, in the midst of faults.
+    plan.load.expiring_percent = pick(random, std::array<std::uint32_t, 3>{20, 50, 90});
+    plan.duration = 75s + random.below(Duration(45s));
+  }
+  for (const PlannedFault& each : kinds) {
+    const bool chosen = random.chance(1, each.kind->planned_one_in);
+    const PlannedFault planned{
+        .kind = each.kind, .at = random.below(plan.duration), .length = 50ms + random.below(5s)};
+    if (chosen) plan.faults.planned.push_back(planned);
+  }
+}
+
 }  // namespace
 
 RunPlan draw_plan(std::uint64_t seed, const FaultOptions& faults) {
@@ -117,17 +134,25 @@ RunPlan draw_plan(std::uint64_t seed, const FaultOptions& faults) {
   const std::uint32_t rounds = plan.load.tasks / (plan.load.jobs_at_once * 2) + 1;
   plan.load.pause_max = std::min<Duration>(2 * plan.duration / rounds, 10s);
   plan.sites_percent = faults.any() ? pick(random, std::array<std::uint32_t, 3>{0, 10, 25}) : 0;
+  Random rare(mix64(seed) ^ 0x2a2e);
+  plan.faults.planned.clear();
+  if (!faults.planned.empty()) draw_rare(rare, faults.planned, plan);
   return plan;
 }
 
 std::string describe(const RunPlan& plan) {
   const ClusterOptions& cluster = plan.cluster;
   const std::uint32_t founders = cluster.founders == 0 ? cluster.nodes : cluster.founders;
+  std::string planned;
+  for (const PlannedFault& each : plan.faults.planned) {
+    planned += format(", {} at {} ms", each.kind->name, each.at / 1ms);
+  }
   return format(
       "{} nodes ({} founders), {} shards, {} cpu millis, lease {} ms, {} tasks in {} jobs at once, "
-      "{} ms of faults, sites {} %",
+      "{} ms of faults, sites {} %{}{}",
       cluster.nodes, founders, cluster.shard_count, cluster.cpu_millis, cluster.lease / 1ms,
-      plan.load.tasks, plan.load.jobs_at_once, plan.duration / 1ms, plan.sites_percent);
+      plan.load.tasks, plan.load.jobs_at_once, plan.duration / 1ms, plan.sites_percent,
+      plan.load.expiring_percent > 0 ? ", jobs expire" : "", planned);
 }
 
 SeedResult run_seed(std::uint64_t seed, const std::string& faults, std::uint64_t repeat_one_in) {
@@ -219,6 +244,18 @@ std::vector<std::string_view> SweepTotals::sites_not_reached() const {
     if (sites_.at(i) == 0) names.push_back(to_string(static_cast<probes::Site>(i)));
   }
   return names;
+}
+
+std::string SweepTotals::counts() const {
+  std::string text;
+  for (std::size_t i = 0; i < probes::kMarkCount; ++i) {
+    text += format("mark      {:>10}  {}\n", marks_.counts.at(i),
+                   to_string(static_cast<probes::Mark>(i)));
+  }
+  for (std::size_t i = 0; i < probes::kSiteCount; ++i) {
+    text += format("site      {:>10}  {}\n", sites_.at(i), to_string(static_cast<probes::Site>(i)));
+  }
+  return text;
 }
 
 std::string SweepTotals::summary(double real_seconds) const {

@@ -40,6 +40,8 @@ class SweepTotals {
   std::uint64_t bad_seeds() const { return bad_seeds_; }
   std::vector<std::string_view> marks_not_reached() const;
   std::vector<std::string_view> sites_not_reached() const;
+  // A line for each mark and site: how often all seeds together reached it.
+  std::string counts() const;
   // The last line of a sweep.
   std::string summary(double real_seconds) const;
 

@@ -20,7 +20,8 @@ struct Taps {
   std::function<void(NodeIndex, std::span<const wire::Write>)>
       written;  // On their way to the disk.
   std::function<void(NodeIndex, std::span<const wire::Write>)> durable;
-  std::function<void(NodeIndex, const node::ClientAnswer&)> answered;  // To a client.
+  std::function<void(NodeIndex, const node::ClientAnswer&)> answered;    // To a client.
+  std::function<void(NodeIndex, const wire::ClientRequest&)> requested;  // By a client.
   // A fault changed what the disk has: the copy is unreadable; everything is gone, or is older.
   std::function<void(NodeIndex, ShardId, const wire::RecordKey&)> damaged;
   std::function<void(NodeIndex)> replaced;

@@ -122,8 +122,25 @@ JobPlan Workload::plan_next() {
   const auto wanted = static_cast<std::uint32_t>(2 + random_.below(options_.array_max));
   plan.count = plan.single ? 1 : std::min({wanted, options_.array_max, left});
   plan_client(plan);
+  if (options_.expiring_percent > 0 && random_.chance(options_.expiring_percent, 100)) {
+    plan_expiring(plan);
+  }
   planned_ += plan.count;
   return plan;
+}
+
+// A job whose hour is nearly over, or is when its client comes to it. Some never end by themselves.
+void Workload::plan_expiring(JobPlan& plan) {
+  const auto left = 1s + std::chrono::seconds(random_.below(30));
+  const auto minted = std::chrono::floor<std::chrono::seconds>(world_.wall()) - 1h + left;
+  plan.job = JobId::mint(minted, Retention::hour, random_.next());
+  if (!random_.chance(1, 3)) return;
+  plan.count = std::min(plan.count, 4U);
+  plan.spec.kind = TaskKind::process;
+  plan.spec.argv = {"sleep", "10h"};
+  plan.spec.timeout = {};
+  plan.cancel_index.reset();
+  plan.cancel_after = random_.chance(1, 3) ? left + random_.below(Duration(9s)) : Duration{};
 }
 
 std::uint64_t Workload::retries() const {

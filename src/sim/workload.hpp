@@ -26,6 +26,7 @@ struct WorkloadOptions {
   std::uint32_t slow_percent = 3;          // Clients that pause before each request.
   std::uint32_t dying_percent = 3;         // Clients that die, and another one resumes the job.
   std::uint32_t contested_percent = 1;     // Job ids that two clients mint at once.
+  std::uint32_t expiring_percent = 0;      // Jobs whose retention ends within half a minute.
   std::uint32_t cpu_millis_max = 1000;
   std::uint64_t memory_bytes_max = 256ULL << 20;
   bool noops = true;  // Else every task is a process.
@@ -52,6 +53,7 @@ class Workload {
   void begin_client(const JobHooks& hooks, JobPlan plan);
   JobPlan plan_next();
   void plan_client(JobPlan& plan);
+  void plan_expiring(JobPlan& plan);
   TaskSpec next_spec();
   void plan_process(TaskSpec& spec);
 

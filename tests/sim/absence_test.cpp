@@ -75,4 +75,37 @@ TEST_CASE("absence: a job whose copies are damaged is not denied either") {
   CHECK(done(ask(three, 0, wire::CloseJob{job, {1, 2}}, 3s)));
 }
 
+// A task may be tried twice, and twice it runs into its time limit.
+TEST_CASE("absence: a failure is not final while the task's description is damaged") {
+  Scenario three({.nodes = 3, .shard_count = 2, .cpu_millis = 64'000});
+  REQUIRE(three.found());
+  JobPlan plan{.spec = {.argv = {"sleep", "1h"}, .cpu_millis = 100, .timeout = 10s, .retries = 1},
+               .count = 4 * task::kRunLength};
+  const JobClient& client = three.submit(std::move(plan));
+  REQUIRE(
+      three.world().run_until([&] { return client.acknowledged() == client.plan().count; }, 4s));
+  three.world().run_for(4s);
+  // An array's description stands beside its elements where its job's record is not.
+  const auto bits = task::key_bits({.job = client.plan().job, .kind = task::RecordKind::spec});
+  const ShardId shard{1 - static_cast<std::uint32_t>(task::shard_of(client.plan().job, 2))};
+  const Disk::Place place{shard, {bits.high, bits.low}};
+  REQUIRE(three.world().disk(0).image().records.contains(place));
+  three.monitor().set_faults(true);
+  three.world().crash(0);
+  three.world().crash(1);
+  three.world().damage(0, place);
+  three.world().start(0);      // Node 2 alone has a good copy of it, which is too few (C5).
+  three.world().run_for(12s);  // The first attempts have failed by now.
+  CHECK(three.monitor().outcomes().outcomes()[TaskState::failed] == 0);
+  three.world().start(1);
+  three.settle();
+  CHECK(three.verdict() == "");
+  CHECK(three.monitor().outcomes().outcomes()[TaskState::failed] == 4 * task::kRunLength);
+  std::uint32_t once = 0;
+  for (const Observation& node : three.monitor().observe()) {
+    for (const node::HeldTask& task : node.inspection.tasks()) once += task.attempt == 1 ? 1 : 0;
+  }
+  CHECK(once == 0);
+}
+
 }  // namespace shoal::sim

@@ -57,7 +57,10 @@ struct Books {
     for (const NodeId node : {kA, kB, kC}) shard_checker.durable(kNow, node, shard_state(1));
   }
   void durable(std::initializer_list<NodeId> disks, const wire::Record& put) {
-    for (const NodeId disk : disks) record_checker.durable(kNow, disk, kShard, put);
+    for (const NodeId disk : disks) {
+      record_checker.durable(kNow, disk, kShard, put);
+      note_committed(records, shards, disk, kShard, put.key);
+    }
   }
   std::string first() const { return violations.empty() ? "" : violations.kept().front().text; }
   bool names(std::string_view words) const { return first().find(words) != std::string::npos; }
@@ -261,6 +264,23 @@ TEST_CASE("checkers: what an owner shows before a quorum holds it is a violation
   SUBCASE("the order to end it") {
     books.replies.sent(kNow, kA, kD, wire::EndAttempts{{{kTask, 1}}, EndReason::cancelled});
   }
+  CHECK(books.names("(I5)"));
+}
+
+TEST_CASE("checkers: what was committed may be shown when the config has gone joint since (I5)") {
+  Books books;
+  books.durable({kA, kB}, record(1, 1, kReady));
+  books.durable({kA}, record(1, 2, kClaimed));
+  // A reply is under way, and all disks hold the joint config (G2). The newcomers have no copy.
+  wire::PutShard joint = shard_state(1);
+  joint.state.config = config(1, 1, {kA, kB, kC}, {kD, {0, 5}, {0, 6}});
+  for (const NodeId node : {kA, kB, kC, kD}) books.shard_checker.durable(kNow, node, joint);
+  books.replies.acknowledged(kNow, kTask);
+  books.replies.shown(kNow, kTask, TaskState::ready, 0);
+  CHECK(books.violations.empty());
+  // What no quorum has ever held may not: the old home alone commits nothing while it is joint.
+  books.durable({kB, kC}, record(1, 2, kClaimed));
+  books.replies.shown(kNow, kTask, TaskState::claimed, 1);
   CHECK(books.names("(I5)"));
 }
 

@@ -92,4 +92,15 @@ TEST_CASE("expiry: a home that was away past a job's time forgets it when it is 
   CHECK(show(three, job, 2) == ErrorCode::expired);
 }
 
+TEST_CASE("expiry: a job handed in long after its id was minted ends in its time") {
+  Scenario three({.nodes = 3});
+  REQUIRE(three.found());
+  three.world().run_for(60s);  // Every owner has looked through its empty shards.
+  three.submit(dying(three, {"sleep", "10h"}, 3, 20s));
+  CHECK(three.await_workload(60s));
+  CHECK(three.monitor().outcomes().outcomes()[TaskState::expired] == 3);
+  CHECK(three.world().run_until([&] { return records(three) == 0; }, 120s, 1s));
+  CHECK(three.verdict() == "");
+}
+
 }  // namespace shoal::sim

@@ -90,7 +90,7 @@ TEST_CASE("faults: each seed draws another part of the catalogue") {
 
 TEST_CASE("faults: every kind of the catalogue happens, and its end leaves a whole cluster") {
   for (const FaultKind* kind : all_faults()) {
-    if (!available(kind->needs)) continue;
+    if (!available(kind->needs) || kind->planned_one_in > 0) continue;
     CAPTURE(kind->name);
     Scenario five({.nodes = 5, .seed = 3});
     REQUIRE(five.found());
@@ -102,6 +102,26 @@ TEST_CASE("faults: every kind of the catalogue happens, and its end leaves a who
     check_whole(five, faults);
     five.settle();
     if (kind->weight > 0) CHECK(five.verdict() == "");
+  }
+}
+
+TEST_CASE("faults: what is planned comes once, and the cluster gets over it") {
+  for (const FaultKind* kind : all_faults()) {
+    if (kind->planned_one_in == 0) continue;
+    for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+      CAPTURE(kind->name);
+      CAPTURE(seed);
+      Scenario five({.nodes = 5, .seed = seed, .shard_count = 8});
+      REQUIRE(five.found());
+      five.add_workload({.tasks = 300, .jobs_at_once = 4, .array_max = 20, .pause_max = 2s});
+      FaultOptions options = parse_faults("quick-kill").value();
+      options.planned = {{kind, 2s, 3s}};
+      Faults& faults = five.add_faults(options);
+      five.world().run_for(15s);
+      CHECK(faults.kinds().at(std::string(kind->name)) == 1);
+      five.settle();
+      CHECK(five.verdict() == "");
+    }
   }
 }
 

@@ -161,6 +161,36 @@ TEST_CASE("hole 19: of two members one is away, the other serves what it keeps")
   CHECK(two.verdict() == "");
 }
 
+TEST_CASE("hole 21: two that founded apart and meet later stay two clusters, each with its tasks") {
+  Scenario two({.nodes = 2, .founders = 1, .shard_count = 4});
+  Simulator& world = two.world();
+  two.monitor().set_faults(true);
+  world.config_at_next_start(1).join = false;  // It is told to found, too.
+  world.network().split({0, 1});
+  two.monitor().begin();
+  world.start(0);
+  world.start(1);
+  const auto founded = [&] { return world.node(0).serving() && world.node(1).serving(); };
+  REQUIRE(world.run_until(founded, 30s));
+  CHECK(world.node(0).cluster() != world.node(1).cluster());
+  world.network().heal();
+  world.crash(1);
+  world.start(1);  // It asks its seed, which is of the other cluster.
+  world.run_for(60s);
+  REQUIRE(founded());
+  CHECK(world.node(0).cluster() != world.node(1).cluster());
+  for (const NodeIndex node : {0U, 1U}) {
+    CHECK(two.alive_seen_by(node) == 1);
+    CHECK(world.node(node).inspect().owned.size() == 4);
+  }
+  JobPlan plan = quick_tasks(20);
+  plan.gateway = 0;
+  two.submit(std::move(plan));
+  CHECK(two.await_workload(30s));
+  CHECK(world.node(1).inspect().tasks_run() == 0);
+  CHECK(two.verdict() == "");
+}
+
 TEST_CASE("hole 23: an owner with as many records as it may have refuses, and loses nothing") {
   Scenario one({.nodes = 1});
   one.world().config_at_next_start(0).records_max = 100;

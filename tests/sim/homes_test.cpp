@@ -309,4 +309,32 @@ TEST_CASE("recover: two of three homes are lost for good, the last copy is adopt
   CHECK(three.verdict() == "");
 }
 
+// One alone calls nobody of three others dead: it suspects them for ever.
+TEST_CASE("recover: the last of four adopts its copies, though it cannot call the others dead") {
+  Scenario four(cluster(4, 4));
+  REQUIRE(four.found());
+  four.submit(some_tasks(100));
+  REQUIRE(four.await_workload(60s));
+  four.monitor().set_faults(true);
+  for (const NodeIndex node : {1U, 2U, 3U}) four.world().crash_host(node);
+  const std::vector<NodeId> lost{four.world().id(1), four.world().id(2), four.world().id(3)};
+  four.world().run_for(20s);
+  CHECK(four.state_seen_by(0, 1) == wire::MemberState::suspect);
+  std::uint32_t kept = 0;
+  std::uint32_t recovered = 0;
+  four.world().run_for(40s);
+  for (std::uint32_t shard = 0; shard < kShards; ++shard) {
+    const wire::ShardConfig* config = four.world().node(0).inspect().config(ShardId{shard});
+    if (config == nullptr ||
+        std::ranges::find(config->home, four.world().id(0)) == config->home.end()) {
+      continue;
+    }
+    ++kept;
+    recovered += done(command(four, 0, {{}, wire::RecoverShard{ShardId{shard}, lost}})) ? 1 : 0;
+  }
+  CHECK(kept > 0);
+  CHECK(recovered == kept);
+  CHECK(four.verdict() == "");
+}
+
 }  // namespace shoal::sim

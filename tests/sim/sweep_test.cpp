@@ -27,6 +27,28 @@ TEST_CASE("sweep: a seed draws the same cluster every time, others draw others")
   CHECK(sizes.size() == 7);
 }
 
+TEST_CASE("sweep: few seeds have what is rare, and none when it was not asked for") {
+  const FaultOptions all = parse_faults("all,rare").value();
+  std::set<std::string_view> planned;
+  std::uint32_t expiring = 0;
+  std::uint32_t rare = 0;
+  for (std::uint64_t seed = 1; seed <= 400; ++seed) {
+    const RunPlan plan = draw_plan(seed, all);
+    for (const PlannedFault& each : plan.faults.planned) {
+      planned.insert(each.kind->name);
+      CHECK(each.at < plan.duration);
+    }
+    expiring += plan.load.expiring_percent > 0 ? 1 : 0;
+    rare += plan.faults.planned.empty() ? 0 : 1;
+    CHECK(draw_plan(seed, parse_faults("all").value()).faults.planned.empty());
+  }
+  CHECK(planned == std::set<std::string_view>{"rolled-back", "cloned", "majority-lost"});
+  CHECK(expiring > 5);
+  CHECK(expiring < 60);
+  CHECK(rare > 15);
+  CHECK(rare < 100);
+}
+
 TEST_CASE("sweep: a result comes out of its lines as it went in") {
   SeedResult result{.seed = 42, .virtual_time = 5s};
   result.marks.counts.at(3) = 17;
