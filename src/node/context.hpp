@@ -61,11 +61,12 @@ class Context {
     }
   }
 
-  // New work may be started on this node.
+  // A record was made whose time is over then, in seconds since 1970.
   void note_expiry(ShardId shard, std::uint64_t expiry) {
     std::uint64_t& first = new_expiries.try_emplace(shard, expiry).first->second;
     first = std::min(first, expiry);
   }
+  // New work may be started on this node.
   bool takes_work() const { return !stopping && !disk_low && !draining; }
 
   // This node owns the shard, and has taken its work state from the records.

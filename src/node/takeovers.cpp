@@ -17,7 +17,7 @@ constexpr Duration kLeftoverInterval = std::chrono::seconds(30);
 constexpr Duration kGaveUpPause = std::chrono::seconds(10);
 constexpr Duration kHopeMax = std::chrono::seconds(5);
 constexpr Duration kAnswerMost = std::chrono::seconds(10);
-// A question of this node's own lost on the way must not cost an owner its shard.
+// A question lost on the way, or asked while its owner was busy, must not cost it its shard.
 constexpr std::uint32_t kStrikesMax = 2;
 
 }  // namespace
@@ -127,7 +127,6 @@ void Takeovers::fire(Now now, ShardId shard) {
   set_due(shard, entry, Phase::idle, kNever);
   if (!same || context_.shards->owns(shard) || !home_of(shard)) return;
   entry.strikes = 0;
-  entry.complaint = false;
   begin(now, shard);
 }
 
@@ -171,7 +170,6 @@ void Takeovers::on_refused(Now now, const shard::RefusedEvent& event) {
 void Takeovers::on_owned(Now, ShardId shard) {
   Watched& entry = watched(shard);
   entry.strikes = 0;
-  entry.complaint = false;
   set_due(shard, entry, Phase::idle, kNever);
 }
 
@@ -212,7 +210,6 @@ void Takeovers::on_message(Now now, NodeId from, const wire::OwnerSilent& messag
     }
     Watched& entry = watched(item.shard);
     probes::mark(probes::Mark::complaint_heard);
-    entry.complaint = true;
     if (entry.phase == Phase::idle) examine(now, item.shard);
   }
 }
@@ -261,7 +258,6 @@ void Takeovers::on_answer(Now now, NodeId from, const wire::OwnershipItem& item)
   switch (item.state) {
     case wire::Ownership::owner:
     case wire::Ownership::candidate:
-      entry.complaint = false;
       if (context_.shards->candidate(item.shard)) probes::mark(probes::Mark::candidate_yielded);
       context_.shards->yield(item.shard);
       set_due(item.shard, entry, Phase::idle, kNever);
@@ -359,8 +355,7 @@ void Takeovers::on_time(Now now) {
       fire(now, shard);
       continue;
     }
-    // No answer. A complaint of somebody else stands for the second question.
-    const bool silent = ++entry.strikes >= kStrikesMax || entry.complaint;
+    const bool silent = ++entry.strikes >= kStrikesMax;
     set_due(shard, entry, Phase::idle, kNever);
     if (context_.shards->owns(shard) || !home_of(shard)) continue;
     if (silent || absent(entry.asked)) {

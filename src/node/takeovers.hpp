@@ -1,16 +1,16 @@
 // Who takes a shard over, and when (design, section 7, "Who takes over"; hole 4, hole 17, live 3).
 //
 // A node of a shard's home becomes a candidate (C1) when the owner is suspected, dead or left, when
-// somebody whom the owner left unanswered for 1 s says so and the owner does not answer this node's
-// own question within kAnswerMax either (longer where it took longer lately), and when the owner's
-// node answers that it does not own the shard. It waits its rank in the home list x kRankDelay and
-// a jitter first, so that usually one tries. Refused, it goes on after the back-off that
-// shard::Shards keeps, but yields while the node of the refusing ballot answers that it owns the
-// shard or is a candidate for it. Every home node asks the owners of its shards each
-// kWatchInterval, so an ownerless shard is noticed although nobody wants anything of it. Rank 0
-// takes its shards back once it has been up for kTakeBackAfter, at most kTakeBackRate a second. An
-// owner whose disk is nearly full hands its shards to the other nodes of their homes, at the same
-// rate, and takes none back before it has room.
+// the owner does not answer this node's own questions, two in a row (each within kAnswerMax, longer
+// where it took longer lately), and when the owner's node answers that it does not own the shard.
+// Somebody whom the owner left unanswered for 1 s has it asked at once. It waits its rank in the
+// home list x kRankDelay and a jitter first, so that usually one tries. Refused, it goes on after
+// the back-off that shard::Shards keeps, but yields while the node of the refusing ballot answers
+// that it owns the shard or is a candidate for it. Every home node asks the owners of its shards
+// each kWatchInterval, so an ownerless shard is noticed although nobody wants anything of it. Rank
+// 0 takes its shards back once it has been up for kTakeBackAfter, at most kTakeBackRate a second.
+// An owner whose disk is nearly full hands its shards to the other nodes of their homes, at the
+// same rate, and takes none back before it has room.
 //
 // All of this only steers: ballots decide.
 #pragma once
@@ -73,7 +73,6 @@ class Takeovers {
     NodeId asked;
     wire::Ballot silent;           // While waiting: whose owner is to be replaced.
     std::uint32_t strikes = 0;     // Questions in a row without an answer.
-    bool complaint = false;        // Somebody else was left unanswered too.
     TimePoint lost_at{};           // When this node owned it last.
     wire::Ballot refused;          // The highest that refused this node.
     TimePoint rests_until{};       // It was refused by a config that it is not in.
