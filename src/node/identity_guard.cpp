@@ -209,7 +209,7 @@ void IdentityGuard::on_message(Now now, const Source& source, const wire::StoreQ
   wire::StoreAnswer answer = marks_.of(source.node);
   if (answer.newest.boot_nonce == 0) {
     // There is no room for another mark: nothing is remembered that could speak against it.
-    answer = {message.mark, message.settled ? message.mark : wire::StoreMark{}, 0};
+    answer = {message.mark, message.settled ? message.mark : wire::StoreMark{}, 0, source.node};
   }
   context_.output.messages.push_back({source.node, source.address, Channel::stream, answer});
   if (answer.newest.boot_nonce != message.mark.boot_nonce) {
@@ -238,6 +238,7 @@ bool IdentityGuard::fits(const wire::StoreMark& mark) const {
 
 void IdentityGuard::on_message(Now now, const Source& source, const wire::StoreAnswer& message) {
   if (refused_ || source.node == context_.self()) return;
+  if (message.node != context_.self()) return;  // Of a former identity at this address.
   const wire::StoreMark highest{.sequence = message.sequence};  // Of no start in particular.
   for (const wire::StoreMark& mark : {message.newest, message.settled, highest}) {
     if (fits(mark)) continue;

@@ -105,9 +105,12 @@ void StoreMarks::forget(NodeId node) {
 
 wire::StoreAnswer StoreMarks::of(NodeId node) const {
   const auto found = marks_.find(node);
-  if (found == marks_.end()) return {};
+  if (found == marks_.end()) return {.node = node};
   const Memory& memory = found->second;
-  return {.newest = memory.newest, .settled = memory.settled, .sequence = memory.sequence};
+  return {.newest = memory.newest,
+          .settled = memory.settled,
+          .sequence = memory.sequence,
+          .node = node};
 }
 
 Address StoreMarks::address_of(NodeId node, std::uint64_t boot_nonce) const {

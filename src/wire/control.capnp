@@ -62,6 +62,10 @@ struct StoreAnswer {
   newest @0 :StoreMark;
   settled @1 :StoreMark;
   sequence @2 :UInt64;
+  node :group {
+    high @3 :UInt64;
+    low @4 :UInt64;
+  }
 }
 
 struct SameKey {

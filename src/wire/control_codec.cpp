@@ -80,6 +80,7 @@ void put(schema::StoreAnswer::Builder out, const StoreAnswer& answer) {
   put(out.initNewest(), answer.newest);
   put(out.initSettled(), answer.settled);
   out.setSequence(answer.sequence);
+  put_id(out.getNode(), answer.node);
 }
 
 StoreAnswer get(schema::StoreAnswer::Reader in, Reading& reading) {
@@ -87,6 +88,7 @@ StoreAnswer get(schema::StoreAnswer::Reader in, Reading& reading) {
       .newest = get(in.getNewest(), reading),
       .settled = get(in.getSettled(), reading),
       .sequence = in.getSequence(),
+      .node = get_id(in.getNode()),
   };
 }
 

@@ -63,6 +63,7 @@ struct StoreAnswer {
   StoreMark newest;
   StoreMark settled;
   std::uint64_t sequence = 0;  // The highest heard of in any way, as by Load.
+  NodeId node;                 // That node: another one may have its address by now.
 };
 // From one process of a key about another one that it heard of: both must stop voting. Members pass
 // it on to that one. A process is meant when `heard` is its own nonce: it was there when the sender

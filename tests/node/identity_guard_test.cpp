@@ -75,7 +75,8 @@ struct GuardWorld {
   // What a peer answers that remembers, besides the start that asks, this one.
   void answer(std::uint64_t peer, wire::StoreMark settled = {kEpoch, 77, 0},
               std::uint64_t sequence = 0) {
-    guard.on_message(now, source(peer), wire::StoreAnswer{{kEpoch, 77, 0}, settled, sequence});
+    guard.on_message(now, source(peer),
+                     wire::StoreAnswer{{kEpoch, 77, 0}, settled, sequence, id(1)});
   }
   // A vote and a word with the peers 2 and 3.
   void let_vote() {
@@ -301,11 +302,21 @@ TEST_CASE("identity: a refusal outlasts the process") {
   CHECK(world.asked().empty());
 }
 
+TEST_CASE("identity: an answer about a former identity at this address says nothing of this one") {
+  GuardWorld world;
+  world.start();
+  const wire::StoreMark much{9, 99, 1'000'000};
+  world.guard.on_message(world.now, source(2), wire::StoreAnswer{much, much, 0, id(7)});
+  CHECK_FALSE(world.guard.refused());
+  world.guard.on_message(world.now, source(2), wire::StoreAnswer{much, much, 0, id(1)});
+  CHECK(world.guard.refused());
+}
+
 TEST_CASE("identity: an answer to a former start lets nobody speak") {
   GuardWorld world;
   REQUIRE(world.guard.restore("starts", "4 44 0\n"));
   world.start();
-  world.guard.on_message(world.now, source(2), wire::StoreAnswer{{4, 44, 0}, {4, 44, 0}, 0});
+  world.guard.on_message(world.now, source(2), wire::StoreAnswer{{4, 44, 0}, {4, 44, 0}, 0, id(1)});
   CHECK_FALSE(world.guard.refused());
   CHECK_FALSE(world.guard.may_talk(id(2)));
 }

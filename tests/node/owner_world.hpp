@@ -184,7 +184,8 @@ struct OwnerWorld {
     if (const auto* query = std::get_if<wire::StoreQuery>(&envelope.message)) {
       node->on_message(
           now, source(envelope.to.low),
-          wire::StoreAnswer{query->mark, query->settled ? query->mark : wire::StoreMark{}, 0});
+          wire::StoreAnswer{query->mark, query->settled ? query->mark : wire::StoreMark{}, 0,
+                            id(1)});
       return;
     }
     sent.emplace_back(envelope.to, std::move(envelope.message));

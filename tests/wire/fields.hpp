@@ -32,11 +32,11 @@ consteval int field_count() {
   if (OneOf<T, IndirectPing, PingAck, Record, PrepareItem, DigestEntry, FetchItem, FetchedItem,
             AckException, TableEntry, TableEntries, OwnerRequest, TaskEvent, CountQueryItem,
             WatchJob, Quantiles, ClientReply, task::SpecRecord, ShardState, HeldAttempt, Renewed,
-            OwnershipItem, StoreMark, StoreAnswer>)
+            OwnershipItem, StoreMark>)
     return 3;
   if (OneOf<T, Ping, MemberTable, ShardConfig, RefuseItem, FoundingMember, FoundingOffer,
             FoundingWord, CreateTasks, WatchShard, JobReply, TaskEvents, RingRow, NodeAnswer,
-            TasksReply, SameKey>)
+            TasksReply, SameKey, StoreAnswer>)
     return 4;
   if (OneOf<T, GetTasks, GrantItem, Grant, OutcomeItem, ShowTasks, FoundingRecord, CountItem,
             ListJobs, ReadLog, MemberList, task::OutputRead, task::OutputPiece>)
