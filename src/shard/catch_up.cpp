@@ -212,8 +212,9 @@ bool Owner::on_promise(TimePoint now, NodeId from, const wire::PromiseItem& item
       lacking->second.wanted &= ~bit(*peer);
       lacking->second.holders |= bit(*peer);
       --peer->awaiting;
-    } else if (stored != nullptr && replica.version(*stored) == entry.version) {
-      held.push_back(entry.key);
+    } else if (stored != nullptr && replica.version(*stored) == entry.version &&
+               !flights_.contains(entry.key)) {
+      held.push_back(entry.key);  // What is in flight still wants its Ack (O2): it is sent again.
     }
   }
   std::ranges::sort(held);

@@ -32,16 +32,18 @@ TaskFacts* facts_of(JobFacts& job, std::uint64_t index) {
   return &job.facts[index];
 }
 
-// [INDEX, STATE, ATTEMPT, ENDED_MS]
+// [INDEX, STATE, ATTEMPT, ENDED_MS], and REASON if it ended badly.
 bool take_outcome(JobFacts& job, const Json& row, bool final_read) {
-  if (!row.is_array() || row.size() != 4 || !row[0].is_number_unsigned() || !row[1].is_string() ||
-      !row[2].is_number_unsigned() || !row[3].is_number_integer()) {
+  const bool reasoned = row.is_array() && row.size() == 5 && row[4].is_string();
+  if (!row.is_array() || (row.size() != 4 && !reasoned) || !row[0].is_number_unsigned() ||
+      !row[1].is_string() || !row[2].is_number_unsigned() || !row[3].is_number_integer()) {
     return false;
   }
   const auto state = state_of(row[1].get<std::string>());
   TaskFacts* task = facts_of(job, row[0].get<std::uint64_t>());
   if (!state || task == nullptr) return false;
-  const Outcome outcome{*state, row[2].get<std::uint32_t>(), row[3].get<std::int64_t>()};
+  Outcome outcome{*state, row[2].get<std::uint32_t>(), row[3].get<std::int64_t>()};
+  if (reasoned) outcome.reason = row[4].get<std::string>();
   if (std::ranges::find(task->outcomes, outcome) == task->outcomes.end()) {
     task->outcomes.push_back(outcome);
   }

@@ -22,6 +22,7 @@ struct Outcome {
   TaskState state = TaskState::ready;
   std::uint32_t attempt = 0;
   std::int64_t ended_ms = 0;
+  std::string reason = {};  // Of one that ended badly.
   bool operator==(const Outcome&) const = default;
 };
 

@@ -6,9 +6,19 @@
 namespace shoal::chaos {
 namespace {
 
+// Why a task ended badly, where it says so.
+std::string reason_of(const AttemptResult& result) {
+  std::string reason = text(std::string(to_string(result.reason)), ", status ", result.exit_status);
+  if (result.signal != 0) reason += text(", signal ", result.signal);
+  if (!result.message.empty()) reason += ": " + result.message;
+  return reason;
+}
+
 Json outcome_of(const TaskStatus& task) {
   const std::int64_t ended = task.result ? task.result->ended.time_since_epoch().count() : 0;
-  return Json::array({task.index, to_string(task.state), task.attempt, ended});
+  Json outcome = Json::array({task.index, to_string(task.state), task.attempt, ended});
+  if (task.result && !task.result->good()) outcome.push_back(reason_of(*task.result));
+  return outcome;
 }
 
 Json terminal_ones(const std::vector<TaskStatus>& tasks) {

@@ -198,7 +198,7 @@ Verdict judge_failed(const Evidence& evidence) {
     ++failed;
     note(verdict,
          text(task_text(id, index), " is ", std::string(to_string(task.outcomes.front().state)),
-              "; ", attempts_text(task)));
+              " (", task.outcomes.front().reason, "); ", attempts_text(task)));
   });
   judge_count(verdict, failed, bound_of(evidence, "failed").value_or(0));
   return verdict;
