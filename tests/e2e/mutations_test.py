@@ -98,11 +98,13 @@ class Mutations(unittest.TestCase):
         return failed, said
 
     def judge(self, scenario, rule, verdicts):
-        """The rule's loss fails one of these verdicts; a node that keeps all rules fails none."""
+        """The rule's loss fails one of these verdicts; a node that keeps all rules breaks no
+        promise."""
         failed, said = self.play(scenario, rule, "shoal-broken")
         self.assertTrue(set(failed) & set(verdicts), f"{failed}\n{said}")
         failed, said = self.play(scenario, "", "shoal-broken")
-        self.assertEqual(failed, [], said)
+        # A task that ends badly by itself breaks no promise.
+        self.assertEqual([name for name in failed if name != "failed"], [], said)
 
     def test_acknowledging_before_the_disk_has_it_loses_tasks(self):
         self.judge(POWER_LOSS, "early_ack", ["lost"])
