@@ -1,9 +1,14 @@
 #include "tools/chaos/prepare.hpp"
 
+#include <filesystem>
 #include <random>
+
+#include "tools/chaos/process.hpp"
 
 namespace shoal::chaos {
 namespace {
+
+namespace fs = std::filesystem;
 
 std::uint64_t fresh_seed() {
   std::random_device source;
@@ -47,6 +52,12 @@ Result<Prepared> prepare(const RunOptions& options) {
   if (!backend) return std::unexpected(backend.error());
   prepared.backend = *std::move(backend);
   const Backend& asked = *prepared.backend;
+  const fs::path marker = asked.mark_program({});
+  if (marker.parent_path() == this_program().parent_path() && !fs::exists(marker)) {
+    return fail(ErrorCode::bad_input,
+                text("the program that every task of a run executes is not there: ",
+                     marker.string(), ". Build it, or put it beside shoal-chaos"));
+  }
   auto schedule = plan_schedule(prepared.scenario, prepared.seed, asked.names(),
                                 [&asked](const Fault& fault) { return asked.cannot(fault); });
   if (!schedule) {

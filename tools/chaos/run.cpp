@@ -185,7 +185,7 @@ class Production {
     const fs::path folder =
         options_.out.empty()
             ? fs::path("chaos-out") / run_folder_name(prepared_.scenario.name, prepared_.seed)
-            : fs::path(options_.out);
+            : fs::absolute(options_.out);
     auto recording = Recording::create(folder);
     if (!recording) return failed(recording.error());
     if (const auto noted = note(*recording, *nodes); !noted) return failed(noted.error());
