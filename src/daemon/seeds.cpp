@@ -60,9 +60,14 @@ asio::awaitable<void> Seeds::run() {
       const std::vector<Address> found = co_await resolve(seed);
       addresses.insert(addresses.end(), found.begin(), found.end());
     }
-    const bool hurry = addresses.empty() && !events_.joined();
+    Duration pause = kPause;
+    if (events_.joined()) {
+      pause += random_.below(kPause);
+    } else if (addresses.empty()) {
+      pause = kFailedPause;
+    }
     if (!addresses.empty()) events_.on_found(addresses);
-    timer_.expires_after(hurry ? kFailedPause : kPause + random_.below(kPause));
+    timer_.expires_after(pause);
     std::error_code ignored;
     co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
